@@ -1,0 +1,210 @@
+/*
+ * A client of the Docker Engine API (1.41 to 1.5x; podman's compatible service)
+ * over a unix socket, tcp or TLS. Answers are JSON as the engine gives them;
+ * what differs between engines is evened out here and nowhere else.
+ *
+ * An object is used by one thread at a time; any number of objects may exist.
+ * Every failure carries the engine's own message and its HTTP status. Kinds:
+ * ERROR_NOT_FOUND (404), ERROR_EXISTS (409, or podman's 500 for a taken name),
+ * ERROR_ENGINE (not reachable, broke off), ERROR_NO_SPACE, else ERROR_FAILED.
+ */
+#ifndef SIDESNAP_ENGINE_ENGINE_H
+#define SIDESNAP_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+
+struct engine;
+
+/* ---- connection (engine.c, endpoint.c) ---- */
+
+/*
+ * engine_open(host, err):
+ * Resolve the endpoint: ${host} when not NULL, else DOCKER_HOST (with DOCKER_TLS_VERIFY,
+ * DOCKER_CERT_PATH), else DOCKER_CONTEXT or the config's currentContext, else
+ * /var/run/docker.sock. Pings it and negotiates the API version (DOCKER_API_VERSION
+ * overrides). NULL on failure; the hint says what to do (start the engine, mount the
+ * socket, join the group, ssh:// is not supported ...).
+ */
+struct engine *engine_open(const char *host, struct error **err);
+void engine_free(struct engine *engine); /* NULL ok */
+CLEANUP_DEFINE(struct engine, engine_free)
+
+/* engine_reopen(engine, err): A second object on the same endpoint and version (no ping). */
+struct engine *engine_reopen(const struct engine *engine, struct error **err);
+
+const char *engine_host(const struct engine *engine);	     /* "unix:///var/run/docker.sock" */
+const char *engine_api_version(const struct engine *engine); /* "1.41" */
+bool engine_is_podman(const struct engine *engine);
+
+/* engine_set_cancel(engine, flag): Calls end with ERROR_CANCELLED soon after *flag gets non-zero. */
+void engine_set_cancel(struct engine *engine, const volatile int *flag);
+
+/* engine_version(engine, err), engine_info(engine, err): GET /version, /info. Free with json_free. */
+struct json *engine_version(struct engine *engine, struct error **err);
+struct json *engine_info(struct engine *engine, struct error **err);
+
+/*
+ * engine_request(engine, method, path, body, answer, err):
+ * One JSON request; ${path} starts with '/', without the version, already escaped.
+ * ${body} may be NULL. *answer (may be NULL) gets the parsed answer or NULL where
+ * it had no body. Statuses of 400 and above are failures, 304 is success.
+ */
+int engine_request(struct engine *engine, const char *method, const char *path,
+		   const struct json *body, struct json **answer, struct error **err);
+
+/* engine_escape(text): For a path segment or query value; to be freed. */
+char *engine_escape(const char *text);
+
+/* ---- containers (container.c) ---- */
+
+struct json *container_inspect(struct engine *engine, const char *id, struct error **err);
+
+/* container_list(engine, all, filters, err): ${filters}: an object of arrays as the API has it, or NULL. */
+struct json *container_list(struct engine *engine, bool all, const struct json *filters,
+			    struct error **err);
+
+/* container_create(engine, name, body, err): The new id, to be freed; NULL name: the engine's choice. */
+char *container_create(struct engine *engine, const char *name, const struct json *body,
+		       struct error **err);
+int container_start(struct engine *engine, const char *id, struct error **err);
+
+/* container_stop(engine, id, timeout_s, err): -1 means the container's own time-out. Already stopped: success. */
+int container_stop(struct engine *engine, const char *id, int timeout_s, struct error **err);
+int container_kill(struct engine *engine, const char *id, const char *signal, struct error **err);
+
+/*
+ * container_pause / container_unpause: judged by the state afterwards, not by the
+ * code (engines answer 409 or 500 for what is so already); *changed (may be NULL)
+ * says whether this call did it. A container that is gone: ERROR_NOT_FOUND.
+ */
+int container_pause(struct engine *engine, const char *id, bool *changed, struct error **err);
+int container_unpause(struct engine *engine, const char *id, bool *changed, struct error **err);
+
+/* container_remove(engine, id, volumes, force, err): ${volumes}: its anonymous ones too. Gone already: success. */
+int container_remove(struct engine *engine, const char *id, bool volumes, bool force,
+		     struct error **err);
+int container_rename(struct engine *engine, const char *id, const char *name, struct error **err);
+int container_update(struct engine *engine, const char *id, const struct json *body,
+		     struct error **err);
+
+/* container_wait(engine, id, condition, exit_code, err): "not-running", "next-exit", "removed". */
+int container_wait(struct engine *engine, const char *id, const char *condition, int *exit_code,
+		   struct error **err);
+
+/* container_changes(engine, id, err): Array of {Path, Kind: 0 modified, 1 added, 2 deleted}; never NULL JSON. */
+struct json *container_changes(struct engine *engine, const char *id, struct error **err);
+
+/* container_top(engine, id, err): /top with pid, uid, args. */
+struct json *container_top(struct engine *engine, const char *id, struct error **err);
+
+/* container_logs(engine, id, tail, output, err): Last ${tail} lines, both streams, de-multiplexed. */
+int container_logs(struct engine *engine, const char *id, unsigned tail, struct buffer *output,
+		   struct error **err);
+
+/*
+ * container_exec(engine, id, user, environment, arguments, input, input_size, output, exit_code, timeout_ms, err):
+ * Run a command in a running container and wait. ${user} may be NULL; ${environment} and
+ * ${arguments} are NULL-terminated ("NAME=value"). stdout and stderr go to ${output}
+ * (stderr only where ${errors} is NULL too), cut at their limits without failing.
+ */
+struct container_exec {
+	const char *user;
+	const char *const *environment;
+	const char *const *arguments;
+	const void *input;
+	size_t input_size;
+	uint64_t timeout_ms;   /* 0: none */
+	struct buffer *output; /* stdout; may be NULL */
+	struct buffer *errors; /* stderr; NULL: to output */
+	int exit_code;	       /* result */
+};
+int container_exec(struct engine *engine, const char *id, struct container_exec *exec,
+		   struct error **err);
+
+/* ---- archives (archive.c): bodies are streamed, memory is bounded ---- */
+
+/* Sink of a download: -1 stops it (then container_archive_get fails with *err as the sink set it). */
+typedef int engine_sink(void *context, const void *data, size_t size, struct error **err);
+/* Source of an upload: bytes put into data (0 at the end), or -1. */
+typedef ssize_t engine_source(void *context, void *data, size_t size, struct error **err);
+
+int container_archive_get(struct engine *engine, const char *id, const char *path,
+			  engine_sink *sink, void *context, struct error **err);
+int container_archive_put(struct engine *engine, const char *id, const char *directory,
+			  engine_source *source, void *context, struct error **err);
+/* container_archive_stat(engine, id, path, err): X-Docker-Container-Path-Stat: {name,size,mode,mtime,linkTarget}. */
+struct json *container_archive_stat(struct engine *engine, const char *id, const char *path,
+				    struct error **err);
+
+/* ---- attach (attach.c): the hijacked stream, both directions ---- */
+
+struct attachment;
+
+/* container_attach(engine, id, err): stdin, stdout, stderr, stream; on a connection of its own. */
+struct attachment *container_attach(struct engine *engine, const char *id, struct error **err);
+void attachment_free(struct attachment *attachment); /* closes it; NULL ok */
+CLEANUP_DEFINE(struct attachment, attachment_free)
+
+/* attachment_fd(attachment): To poll for input; poll only when attachment_read() gave 0. */
+int attachment_fd(const struct attachment *attachment);
+
+/*
+ * attachment_read(attachment, stream, data, size, timeout_ms, err):
+ * De-multiplexed: up to ${size} bytes of one stream (1 stdout, 2 stderr in *stream).
+ * Returns the count; 0 after ${timeout_ms} without data (0: do not wait, -1: for ever);
+ * -1 with *err, ERROR_ENGINE "the stream ended" at its end.
+ */
+ssize_t attachment_read(struct attachment *attachment, int *stream, void *data, size_t size,
+			int timeout_ms, struct error **err);
+
+/* attachment_write(attachment, data, size, err): All of it, waiting while the pipe is full. */
+int attachment_write(struct attachment *attachment, const void *data, size_t size,
+		     struct error **err);
+
+/* attachment_close_input(attachment): Half-close, where the transport can. */
+int attachment_close_input(struct attachment *attachment);
+
+/* ---- images (image.c) ---- */
+
+struct json *image_inspect(struct engine *engine, const char *reference, struct error **err);
+struct json *image_history(struct engine *engine, const char *reference, struct error **err);
+struct json *image_list(struct engine *engine, const struct json *filters, struct error **err);
+int image_tag(struct engine *engine, const char *image, const char *repository, const char *tag,
+	      struct error **err);
+/* image_remove(engine, reference, force, prune, answer, err): answer (may be NULL): [{Untagged|Deleted}]. */
+int image_remove(struct engine *engine, const char *reference, bool force, bool prune,
+		 struct json **answer, struct error **err);
+
+/*
+ * image_commit(engine, container, config, comment, author, err):
+ * POST /commit with pause=false and no tag. ${config} names every field of the image's
+ * configuration explicitly. On podman 4, which ignores the body, it is sent as changes=.
+ * Returns the id with "sha256:", to be freed.
+ */
+char *image_commit(struct engine *engine, const char *container, const struct json *config,
+		   const char *comment, const char *author, struct error **err);
+
+/* ---- volumes, networks (volume.c, network.c) ---- */
+
+struct json *volume_inspect(struct engine *engine, const char *name, struct error **err);
+struct json *volume_list(struct engine *engine, const struct json *filters, struct error **err);
+struct json *volume_create(struct engine *engine, const struct json *body, struct error **err);
+int volume_remove(struct engine *engine, const char *name, bool force, struct error **err);
+struct json *network_inspect(struct engine *engine, const char *id, struct error **err);
+int network_connect(struct engine *engine, const char *network, const char *container,
+		    const struct json *endpoint, struct error **err);
+int network_disconnect(struct engine *engine, const char *network, const char *container,
+		       bool force, struct error **err);
+
+/* engine_disk_usage(engine, err): GET /system/df (slow). */
+struct json *engine_disk_usage(struct engine *engine, struct error **err);
+
+#endif
