@@ -1,0 +1,83 @@
+/*
+ * Capturing trees into a store: the side that reads.
+ */
+#ifndef SIDESNAP_TREE_CAPTURE_H
+#define SIDESNAP_TREE_CAPTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "store/writer.h"
+#include "tree/catalog.h"
+#include "tree/manifest.h"
+
+struct capture_options {
+	int store_fd;		   /* directory of the store; borrowed */
+	const struct store *known; /* chunks of the parent; may be NULL; borrowed */
+	int compression_level;	   /* as store_writer_options */
+	unsigned workers;
+	store_permit *permit;
+	void *permit_context;
+	/* Called now and then (every 100 ms or so) in the capturing thread; -1 ends the capture. */
+	int (*progress)(void *context, uint64_t files, uint64_t bytes, struct error **err);
+	void *progress_context;
+};
+
+/* One tree to read. Everything is borrowed. */
+struct tree_source {
+	int root_fd;			 /* its root directory, O_RDONLY or O_PATH */
+	const struct string_list *pages; /* globs of page-structured files, relative; may be NULL */
+	uint32_t page_block;		 /* block size for these, bytes; 0: 32 KiB */
+	const struct string_list *excluded; /* relative paths or globs; may be NULL */
+	bool allow_overlay;		 /* else 0/0 character devices refuse the tree */
+};
+
+struct capture;
+
+/* capture_open(options, err): NULL on failure. */
+struct capture *capture_open(const struct capture_options *options, struct error **err);
+void capture_free(struct capture *capture); /* unfinished packs are unlinked; NULL ok */
+CLEANUP_DEFINE(struct capture, capture_free)
+
+/*
+ * capture_tree(capture, source, record, err):
+ * Read the whole tree below source->root_fd, in path order, without leaving its
+ * mount (statx mount id) and without following anything. Sets hash, entries, bytes,
+ * root, excluded and skipped of ${record}. What vanishes or changes type while it is
+ * read is left out or read as it then is (a live capture); it is no error.
+ * Not captured: sidesnap's own marks (tree/mark.h); sockets (listed in skipped).
+ */
+int capture_tree(struct capture *capture, const struct tree_source *source,
+		 struct tree_record *record, struct error **err);
+
+/*
+ * A catalog whose entries the caller makes, in path order, with contents HASH or none:
+ * own files, seeds. capture_catalog_end() sets hash, entries, bytes and root (or only
+ * *root where ${record} is NULL).
+ */
+int capture_catalog_begin(struct capture *capture, struct error **err);
+int capture_catalog_add(struct capture *capture, const struct catalog_entry *entry,
+			struct error **err);
+int capture_catalog_end(struct capture *capture, struct tree_record *record,
+			struct catalog_root *root, struct error **err);
+
+/*
+ * capture_finish(capture, packs, count, totals, err):
+ * Everything on disk. *packs are the new ones only, to be freed.
+ */
+int capture_finish(struct capture *capture, struct pack_info **packs, size_t *count,
+		   struct store_writer_totals *totals, struct error **err);
+
+struct tree_measure {
+	uint64_t files, directories, others, bytes, allocated_bytes;
+};
+
+/* tree_measure(source, measure, skipped, err): Sizes by a scan alone; for dry runs and estimates. */
+int tree_measure(const struct tree_source *source, struct tree_measure *measure,
+		 struct string_list *skipped, struct error **err);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * The catalog: the full state of one tree as a stream of records in path order
+ * (path_compare() of base/path.h), stored in chunks like data, so that the
+ * catalog of an unchanged tree costs nothing again. Bytes: FORMAT.md.
+ */
+#ifndef SIDESNAP_TREE_CATALOG_H
+#define SIDESNAP_TREE_CATALOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "store/reader.h"
+#include "store/writer.h"
+
+enum content_kind {
+	CONTENT_HOLE,  /* ${length} zero bytes that are not allocated */
+	CONTENT_CHUNK, /* ${length} bytes of a chunk, from ${offset} in it */
+	CONTENT_HASH,  /* the whole content has this hash; its bytes are elsewhere */
+};
+
+/* A file's content is a sequence of these; their lengths add up to its size. */
+struct content {
+	enum content_kind kind;
+	uint64_t length;
+	struct chunk_ref chunk; /* CHUNK; for HASH only its id */
+	uint32_t offset;	/* CHUNK: where in the chunk */
+};
+
+/* What the source's stat said: same fingerprint and not hot means unchanged. */
+struct fingerprint {
+	uint64_t device, inode;
+	struct timespec ctime;
+};
+
+struct attribute { /* an extended attribute, raw */
+	const char *name;
+	const void *value;
+	size_t size;
+};
+
+enum entry_flags {
+	ENTRY_DELETED = 1, /* own files: removed from the image below */
+	ENTRY_HOT = 2,	   /* its fingerprint proves nothing: changed while or just before it was read */
+};
+
+/* One record. When read, everything pointed to is valid until the next record. */
+struct catalog_entry {
+	const char *path; /* relative, "" is the root itself */
+	uint32_t flags;	  /* enum entry_flags */
+	mode_t mode;	  /* with type */
+	uid_t uid;
+	gid_t gid;
+	dev_t device; /* of device nodes */
+	uint64_t size; /* regular files */
+	struct timespec mtime;
+	struct fingerprint fingerprint;
+	const char *link;     /* symlink: its target */
+	const char *hardlink; /* the earlier record that this is another name of; else NULL */
+	const struct attribute *attributes; /* sorted by name */
+	size_t attribute_count;
+	const struct content *contents;
+	size_t content_count;
+};
+
+/* Where a stored catalog is: references to the chunks of its list of chunks. */
+struct catalog_root {
+	struct chunk_ref *refs; /* owned */
+	size_t count;
+};
+
+void catalog_root_release(struct catalog_root *root);
+
+/*
+ * catalog_encode(buffer, entry):
+ * Append one record. -1 when the buffer's limit is hit or a part is over its cap
+ * (path 4095, link 4095, attributes 64 KiB each and 1 MiB in all).
+ */
+int catalog_encode(struct buffer *buffer, const struct catalog_entry *entry);
+
+/*
+ * catalog_hash_update(hasher, entry): Adds the record to a tree's hash: all but
+ * fingerprint and hot flag, contents by what they hold, not by how they are cut.
+ */
+void catalog_hash_update(struct hasher *hasher, const struct catalog_entry *entry);
+
+struct catalog_reader;
+
+/* catalog_open(store, root, err): Read a stored catalog; everything is checked. NULL on failure. */
+struct catalog_reader *catalog_open(struct store *store, const struct catalog_root *root,
+				    struct error **err);
+
+/*
+ * catalog_next(reader, entry, err):
+ * 1 and a record, 0 at the end, -1 when damaged (order, paths that climb, lengths
+ * that do not add up, unknown types: all are damage). The first record is "".
+ */
+int catalog_next(struct catalog_reader *reader, struct catalog_entry *entry, struct error **err);
+
+void catalog_close(struct catalog_reader *reader); /* NULL ok */
+CLEANUP_DEFINE(struct catalog_reader, catalog_close)
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * manifest.json: what a snapshot holds, and the hashes that all else hangs on.
+ * It ends with a seal, the hash of every byte before it. FORMAT.md has an example.
+ */
+#ifndef SIDESNAP_TREE_MANIFEST_H
+#define SIDESNAP_TREE_MANIFEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "store/hash.h"
+#include "store/writer.h"
+#include "tree/catalog.h"
+
+#define MANIFEST_FORMAT 1
+#define MANIFEST_SIZE_MAX (16U << 20)
+#define STORE_DIRECTORY "/.sidesnap" /* in an image */
+#define MANIFEST_NAME "manifest.json"
+#define AGENT_NAME "agent"
+
+enum tree_kind {
+	TREE_VOLUME, /* a named or anonymous volume */
+	TREE_BIND,   /* a bind mount */
+	TREE_OWN,    /* the container's own changed files; path "/" */
+};
+
+struct tree_record {
+	enum tree_kind kind;
+	char *name;		   /* volume name at the source, or the bind's source path; "" for own */
+	struct string_list paths;  /* where the source had it mounted; restored at each */
+	struct hash hash;	   /* of the catalog, without fingerprints */
+	uint64_t entries, bytes;   /* records; apparent bytes of regular files */
+	struct catalog_root root;  /* of the catalog */
+	struct catalog_root seed;  /* of the image's content at the first path; count 0: none */
+	struct string_list excluded; /* relative paths that were left out on request: never touched by a restore */
+	struct string_list skipped;  /* relative paths of sockets and unreadable kinds: never touched either */
+};
+
+void tree_record_init(struct tree_record *record);
+void tree_record_release(struct tree_record *record);
+
+struct manifest {
+	char *id, *parent, *lineage, *created; /* parent may be "" */
+	struct tree_record *trees;
+	size_t tree_count;
+	struct pack_info *packs; /* all that the trees need, older layers' too */
+	size_t pack_count;
+	struct hash agent;	 /* of /.sidesnap/agent */
+	char *architecture;	 /* "amd64", of the agent */
+	struct json *extra;	 /* members that others own: "driver", "omitted_variables", ...; never NULL */
+};
+
+void manifest_init(struct manifest *manifest);
+void manifest_release(struct manifest *manifest);
+
+/* manifest_print(manifest, hash): The sealed text, to be freed; its hash in *hash. */
+char *manifest_print(const struct manifest *manifest, struct hash *hash);
+
+/*
+ * manifest_parse(manifest, text, size, err):
+ * Into an initialised manifest. ERROR_DAMAGED when the seal or anything in it does not
+ * hold (counts, names, paths, duplicate trees); ERROR_UNSUPPORTED for a newer format.
+ */
+int manifest_parse(struct manifest *manifest, const char *text, size_t size, struct error **err);
+
+/* manifest_read(manifest, store_fd, hash, err): Parse manifest.json of a store directory; hash may be NULL. */
+int manifest_read(struct manifest *manifest, int store_fd, struct hash *hash, struct error **err);
+
+/* manifest_write(manifest, store_fd, hash, err): Atomically, fsynced. */
+int manifest_write(const struct manifest *manifest, int store_fd, struct hash *hash,
+		   struct error **err);
+
+/* manifest_store(manifest, store_fd, err): store_open() with its packs. */
+struct store *manifest_store(const struct manifest *manifest, int store_fd, struct error **err);
+
+#endif
