@@ -1,0 +1,72 @@
+/*
+ * What is known of one database, as data: a JSON file, built in (pkg/driver/data),
+ * from a directory (SIDESNAP_DRIVERS, /etc/sidesnap/drivers), or by labels on the
+ * container. Nothing in it runs outside the target.
+ */
+#ifndef SIDESNAP_DRIVER_DRIVER_H
+#define SIDESNAP_DRIVER_DRIVER_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "engine/engine.h"
+
+struct driver {
+	struct json *definition; /* the whole file */
+	const char *name;	 /* borrowed from definition */
+};
+
+/* One driver applied to one container. */
+struct driver_match {
+	struct driver *driver;			/* owned */
+	struct string_list data_directories;	/* absolute paths in the container */
+	struct string_list pages;		/* globs relative to a data directory */
+	uint32_t page_block;			/* bytes; 0: no pages */
+	struct string_list state_variables;	/* names of environment variables that are state */
+	struct string_list guards;		/* files that the service cannot start without, absolute */
+};
+
+/*
+ * driver_detect(engine, inspect, image, match, err):
+ * Find the driver of a container (inspect of it and of its image; image may be NULL): label
+ * sidesnap.driver first, then evidence in the inspect (image name, command, environment,
+ * exposed ports, volumes) and, when it runs, /top. No driver: 0 and match->driver NULL.
+ */
+int driver_detect(struct engine *engine, const struct json *inspect, const struct json *image,
+		  struct driver_match *match, struct error **err);
+
+void driver_match_release(struct driver_match *match);
+
+/* driver_find(name, err): A driver by its name. */
+struct driver *driver_find(const char *name, struct error **err);
+void driver_free(struct driver *driver);
+
+/*
+ * driver_prepare / driver_release_command / driver_ready: run in the running container by exec.
+ * prepare: CHECKPOINT, BGSAVE...; a failure names the command and shows the end of its output,
+ * never a secret. release: the counterpart, after every thaw and on every failure; as JSON for the
+ * watchdog in driver_release_json() (NULL: the driver has none).
+ */
+int driver_prepare(struct engine *engine, const char *id, const struct driver_match *match,
+		   struct error **err);
+struct json *driver_release_json(const struct driver_match *match);
+
+/* driver_run_release(engine, id, release, err): Run what driver_release_json() described. */
+int driver_run_release(struct engine *engine, const char *id, const struct json *release,
+		       struct error **err);
+
+/* driver_ready(engine, id, match, ready, err): One probe: *ready. A container that is not running: ERROR_FAILED. */
+int driver_ready(struct engine *engine, const char *id, const struct driver_match *match,
+		 bool *ready, struct error **err);
+
+/*
+ * driver_wait_ready(engine, id, match, timeout_ms, cancelled, err):
+ * Until ready; without a driver: until the image's health check says healthy or, with none,
+ * the process has stayed up for 2 s. When the container ends: an error with its last log lines.
+ */
+int driver_wait_ready(struct engine *engine, const char *id, const struct driver_match *match,
+		      uint64_t timeout_ms, const volatile int *cancelled, struct error **err);
+
+#endif

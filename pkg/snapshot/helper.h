@@ -1,0 +1,69 @@
+/*
+ * Helper containers: made from a snapshot or a target's image, with our agent
+ * injected as their only program, confined, talked to over their stdin and stdout.
+ * Nothing that is in the image is ever executed.
+ */
+#ifndef SIDESNAP_SNAPSHOT_HELPER_H
+#define SIDESNAP_SNAPSHOT_HELPER_H
+
+#include <stdbool.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "snapshot/session.h"
+#include "wire/wire.h"
+
+struct helper_specification {
+	const char *image;	   /* id or reference that it is made from */
+	const char *purpose;	   /* "create", "restore", "verify", "measure" */
+	const char *target_id;	   /* lock: one helper with the purposes create and restore a target; NULL: no lock */
+	const struct json *target; /* inspect of the target: userns and AppArmor profile are taken from it; may be NULL */
+	struct json *mounts;	   /* HostConfig.Mounts; taken over (freed); NULL: none */
+	bool join_processes;	   /* PidMode container:target_id */
+	bool write_volumes;	   /* capabilities that a restore needs */
+	const char *freezes;	   /* label: comma-separated ids; NULL: "" */
+	const char *release;	   /* label sidesnap.release; NULL: "" */
+	const char *undo;	   /* label sidesnap.undo; NULL: "" */
+};
+
+struct helper;
+
+/*
+ * helper_create(session, specification, err):
+ * Create the container, covering every VOLUME that the image declares by a tmpfs, and
+ * inject the agent. It is not started: GET archive from it shows the image's content.
+ * ERROR_BUSY when a live helper holds the lock (the hint says whose and since when).
+ */
+struct helper *helper_create(const struct session *session,
+			     const struct helper_specification *specification, struct error **err);
+
+const char *helper_id(const struct helper *helper);
+const char *helper_agent_path(const struct helper *helper); /* "/RANDOM/agent" */
+
+/* helper_start(helper, job, ready, err): Attach, start, HELLO, JOB; the READY object in *ready (may be NULL). */
+int helper_start(struct helper *helper, const struct json *job, struct json **ready,
+		 struct error **err);
+
+/* helper_send(helper, type, json, err), helper_send_data(): One frame (json may be NULL). */
+int helper_send(struct helper *helper, enum wire_type type, const struct json *json,
+		struct error **err);
+int helper_send_data(struct helper *helper, const void *data, size_t size, struct error **err);
+
+/*
+ * helper_wait(helper, type, answer, err):
+ * Pass PROGRESS on to the session's progress until a frame of ${type} comes; its JSON in
+ * *answer (may be NULL). A WIRE_FAILED of the agent becomes *err as the agent said it. When
+ * the stream ends instead, says why (the helper's exit code, OOM, its target stopped,
+ * the engine restarted).
+ */
+int helper_wait(struct helper *helper, enum wire_type type, struct json **answer,
+		struct error **err);
+
+/* helper_close(helper, err): BYE, then remove the container with its anonymous volumes, by id. */
+int helper_close(struct helper *helper, struct error **err);
+
+/* helper_free(helper): Closes as well as it can; NULL ok. */
+void helper_free(struct helper *helper);
+CLEANUP_DEFINE(struct helper, helper_free)
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * What every verb works with: the engine, where progress goes, whether a person
+ * has interrupted, and which compose project names are looked up in.
+ */
+#ifndef SIDESNAP_SNAPSHOT_SESSION_H
+#define SIDESNAP_SNAPSHOT_SESSION_H
+
+#include <stdbool.h>
+
+#include "engine/engine.h"
+#include "ui/progress.h"
+
+struct session {
+	struct engine *engine;
+	struct progress *progress;
+	const volatile int *cancelled; /* set by SIGINT, SIGTERM, SIGHUP */
+	const char *project;	       /* -p, or NULL: the sidecar's own, found when needed */
+	bool assume_yes;	       /* --yes */
+	bool interactive;	       /* stdin and stderr are a terminal */
+};
+
+/* session_check(session, err): ERROR_CANCELLED once a person has interrupted. */
+int session_check(const struct session *session, struct error **err);
+
+/*
+ * session_own_container(session):
+ * The id of the container that we run in, or NULL outside of one: found by the id in
+ * mountinfo's source of /etc/hostname and confirmed by the engine; to be freed.
+ */
+char *session_own_container(const struct session *session);
+
+/*
+ * session_confirm(session, question, err):
+ * Ask on the terminal. 0: yes or --yes. ERROR_REFUSED: no, or no terminal to ask on
+ * (the hint names --yes).
+ */
+int session_confirm(const struct session *session, const char *question, struct error **err);
+
+#endif

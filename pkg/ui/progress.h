@@ -1,0 +1,42 @@
+/*
+ * What a person sees while it works, on stderr only: one line that is redrawn on
+ * a terminal, plain lines otherwise. Never blocks: a stalled terminal loses
+ * updates, not time (a target may be frozen meanwhile).
+ */
+#ifndef SIDESNAP_UI_PROGRESS_H
+#define SIDESNAP_UI_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+enum verbosity { VERBOSITY_QUIET, VERBOSITY_NORMAL, VERBOSITY_VERBOSE };
+
+struct progress;
+
+/* progress_new(verbosity): For stderr as it is now. Never NULL. */
+struct progress *progress_new(enum verbosity verbosity);
+void progress_free(struct progress *progress); /* ends the line; NULL ok */
+CLEANUP_DEFINE(struct progress, progress_free)
+
+/* progress_phase(progress, format, ...): What is being done from now on ("reading 2 volumes"). */
+void progress_phase(struct progress *progress, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* progress_update(progress, files, bytes, total): Totals of this phase; ${total} 0: not known. */
+void progress_update(struct progress *progress, uint64_t files, uint64_t bytes, uint64_t total);
+
+/* progress_note(progress, ...): A line that stays (not with --quiet). */
+void progress_note(struct progress *progress, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* progress_warn(progress, ...): "warning: ..." a line that stays, also with --quiet. */
+void progress_warn(struct progress *progress, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* progress_detail(progress, ...): Only with --verbose. */
+void progress_detail(struct progress *progress, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif
