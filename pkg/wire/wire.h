@@ -49,6 +49,7 @@ int wire_encode_json(struct buffer *buffer, enum wire_type type, const struct js
 /* Incremental decoder: bytes in, frames out. */
 struct wire_decoder {
 	struct buffer pending;
+	size_t taken; /* bytes of it that were given out as frames */
 };
 
 struct wire_frame {
@@ -60,21 +61,41 @@ struct wire_frame {
 void wire_decoder_init(struct wire_decoder *decoder);
 void wire_decoder_release(struct wire_decoder *decoder);
 
-/* wire_decoder_feed(decoder, data, size, err): Bytes as they arrived. */
+/*
+ * wire_decoder_feed(decoder, data, size, err):
+ * Bytes as they arrived, at most WIRE_PAYLOAD_MAX at once; take all frames out with
+ * wire_decoder_next() before feeding more.
+ */
 int wire_decoder_feed(struct wire_decoder *decoder, const void *data, size_t size,
 		      struct error **err);
 
 /* wire_decoder_next(decoder, frame, err): 1 a frame, 0 more bytes are needed, -1 garbage. */
 int wire_decoder_next(struct wire_decoder *decoder, struct wire_frame *frame, struct error **err);
 
-/* wire_frame_json(frame, err): Its payload parsed; to be freed. */
+/* wire_frame_json(frame, err): Its payload, an object, parsed; empty is {}. To be freed. */
 struct json *wire_frame_json(const struct wire_frame *frame, struct error **err);
 
-/* wire_error_json(error), wire_error_from(json, err): An error across the wire. */
+/* wire_error_json(error), wire_error_from(json, err): An error across the wire; the latter returns -1. */
 struct json *wire_error_json(const struct error *error);
 int wire_error_from(const struct json *json, struct error **err);
 
 /*
+ * Clarifications:
+ * - WIRE_DATA may follow its ENTRY any number of times; there are none for size 0. Paths of
+ *   ENTRY are relative, "" (or ".") is the root itself. A seed stream must be complete before GO.
+ * - Every job may have "failpoint":"name=action,..." (base/failpoint.h; only builds for tests act).
+ * - READY of capture has "own_paths":[...] (relative, "path64" objects where not UTF-8) when
+ *   own.source is "stream": what the parent's catalog knows of own files. Send ENTRY for these too
+ *   ("deleted":true where the target has none); one that is not mentioned is kept as the parent has it.
+ * - Times are strings "SECONDS.NANOSECONDS" with nine digits behind the dot.
+ * - "workers":0 means one a core. "min_free" is checked before each write against statvfs("/").
+ * - The agent removes its injected copy before DONE (it becomes /.sidesnap/agent when that differs,
+ *   with its extended attributes). Inject it always with permitted-only file capabilities: packs are
+ *   readable by root alone, so a boot as another user needs them even where USER is root (--user).
+ * - boot reads from the manifest's "extra": "stop_signal":"SIGINT" (or a number),
+ *   "omitted_variables":["NAME",...].
+ * - Exit codes of a helper: 0 after BYE, 2 after FAILED, 3 when its owner is gone.
+ *
  * Jobs ("operation" selects; unknown members are refused, so that an old agent never
  * ignores what a newer command relies on):
  *
