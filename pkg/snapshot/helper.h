@@ -23,6 +23,7 @@ struct helper_specification {
 	bool write_volumes;	   /* capabilities that a restore needs */
 	const char *freezes;	   /* label: comma-separated ids; NULL: "" */
 	const char *release;	   /* label sidesnap.release; NULL: "" */
+	const char *starts;	   /* label sidesnap.starts; NULL: "" */
 	const char *undo;	   /* label sidesnap.undo; NULL: "" */
 };
 

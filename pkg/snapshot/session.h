@@ -17,6 +17,9 @@ struct session {
 	const char *project;	       /* -p, or NULL: the sidecar's own, found when needed */
 	bool assume_yes;	       /* --yes */
 	bool interactive;	       /* stdin and stderr are a terminal */
+	/* Called whenever a helper reports progress; NULL: nobody listens. */
+	void (*heartbeat)(void *context);
+	void *heartbeat_context;
 };
 
 /* session_check(session, err): ERROR_CANCELLED once a person has interrupted. */

@@ -1,0 +1,463 @@
+/*
+ * Helper containers. The container's name, made from the target's id, is the lock
+ * of a create: engines guarantee that only one container has a name.
+ */
+#include "snapshot/helper.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/failpoint.h"
+#include "base/memory.h"
+#include "base/tar.h"
+#include "base/text.h"
+#include "snapshot/agent_image.h"
+#include "snapshot/helper_lock.h"
+#include "snapshot/labels.h"
+
+/* A last cry of the agent on stderr; more than this says no more. */
+#define STDERR_LIMIT 4096
+
+struct helper {
+	const struct session *session;
+	char *id, *name, *nonce, *agent_path, *target_id;
+	struct attachment *attachment;
+	struct wire_decoder decoder;
+	struct buffer cry; /* what came on stderr */
+	bool started;
+};
+
+const char *helper_id(const struct helper *helper)
+{
+	return helper->id;
+}
+
+const char *helper_agent_path(const struct helper *helper)
+{
+	return helper->agent_path;
+}
+
+static void add_capabilities(struct json *host, const struct helper_specification *specification)
+{
+	/* What reading any file and writing any file of its own layer or of a volume takes. */
+	static const char *const always[] = {"DAC_READ_SEARCH", "DAC_OVERRIDE", "CHOWN",
+					     "FOWNER",		"FSETID",	"MKNOD",
+					     "SETFCAP"};
+	struct json *drop = json_set_array(host, "CapDrop");
+	struct json *add = json_set_array(host, "CapAdd");
+
+	json_add_string(drop, "ALL");
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		json_add_string(add, always[i]);
+	/* /proc/PID/root of another container's process: see ptrace(2), access mode checking. */
+	if (specification->join_processes)
+		json_add_string(add, "SYS_PTRACE");
+}
+
+/* Every VOLUME that the image declares, covered: else the engine makes and seeds a volume. */
+static void cover_volumes(struct json *mounts, const struct json *image)
+{
+	json_for_each(volume, json_path(image, "Config", "Volumes")) {
+		struct json *mount = json_add_object(mounts);
+
+		json_set_string(mount, "Type", "tmpfs");
+		json_set_string(mount, "Target", json_key(volume));
+	}
+}
+
+static struct json *host_config(const struct helper_specification *specification,
+				const struct json *image)
+{
+	const struct json *target = json_get(specification->target, "HostConfig");
+	const char *apparmor = json_string(specification->target, "AppArmorProfile");
+	struct json *host = json_new_object(), *security, *mounts;
+
+	json_set_string(host, "NetworkMode", "none");
+	if (specification->join_processes) {
+		cleanup_free char *mode = memory_printf("container:%s", specification->target_id);
+
+		json_set_string(host, "PidMode", mode);
+	}
+	json_set_string(host, "UsernsMode", json_string_or(target, "UsernsMode", ""));
+	add_capabilities(host, specification);
+	security = json_set_array(host, "SecurityOpt");
+	json_add_string(security, "no-new-privileges");
+	json_add_string(security, "label=disable");
+	/* ptrace access between two AppArmor profiles needs a rule in both; the same one has it. */
+	if (apparmor && *apparmor) {
+		cleanup_free char *option = memory_printf("apparmor=%s", apparmor);
+
+		json_add_string(security, option);
+	}
+	json_set_string(json_set_object(host, "LogConfig"), "Type", "none");
+	json_set_bool(host, "AutoRemove", false);
+	json_set_string(json_set_object(host, "RestartPolicy"), "Name", "no");
+	mounts = specification->mounts ? json_copy(specification->mounts) : json_new_array();
+	json_set(host, "Mounts", mounts);
+	cover_volumes(mounts, image);
+	return host;
+}
+
+static struct json *create_body(const struct helper *helper,
+				const struct helper_specification *specification,
+				const struct json *image)
+{
+	struct json *body = json_new_object(), *labels, *list;
+
+	json_set_string(body, "Image", json_string(image, "Id"));
+	list = json_set_array(body, "Entrypoint");
+	json_add_string(list, helper->agent_path);
+	json_add_string(list, "helper");
+	json_set_array(body, "Cmd");
+	json_set_array(body, "Env");
+	json_set_string(body, "User", "0");
+	json_set_string(body, "WorkingDir", "/");
+	json_set_bool(body, "AttachStdin", true);
+	json_set_bool(body, "AttachStdout", true);
+	json_set_bool(body, "AttachStderr", true);
+	json_set_bool(body, "OpenStdin", true);
+	json_set_bool(body, "StdinOnce", true);
+	/* An image's own check would run as root beside the data. */
+	list = json_set_array(json_set_object(body, "Healthcheck"), "Test");
+	json_add_string(list, "NONE");
+	labels = json_set_object(body, "Labels");
+	json_set_string(labels, LABEL_ROLE, "helper");
+	json_set_string(labels, LABEL_NONCE, helper->nonce);
+	json_set_string(labels, LABEL_PURPOSE, specification->purpose);
+	json_set_string(labels, LABEL_TARGET, text_or(specification->target_id, ""));
+	json_set_string(labels, LABEL_FREEZES, text_or(specification->freezes, ""));
+	json_set_string(labels, LABEL_RELEASE, text_or(specification->release, ""));
+	json_set_string(labels, LABEL_STARTS, text_or(specification->starts, ""));
+	json_set_string(labels, LABEL_UNDO, text_or(specification->undo, ""));
+	json_set(body, "HostConfig", host_config(specification, image));
+	return body;
+}
+
+struct upload {
+	const struct buffer *archive;
+	size_t position;
+};
+
+static ssize_t upload_source(void *context, void *data, size_t size, struct error **err)
+{
+	struct upload *upload = context;
+	size_t left = upload->archive->size - upload->position;
+
+	(void)err;
+	if (size > left)
+		size = left;
+	memcpy(data, upload->archive->data + upload->position, size);
+	upload->position += size;
+	return (ssize_t)size;
+}
+
+/*
+ * Put the agent under a random top-level name. PUT archive resets the mode and owner
+ * of every directory named in the tar, so only our own is named.
+ */
+static int inject_agent(struct helper *helper, struct error **err)
+{
+	struct buffer archive;
+	struct upload upload = {&archive, 0};
+	struct tar_entry entry = {.path = helper->nonce, .mode = S_IFDIR | 0700};
+	cleanup_free char *path = memory_printf("%s/agent", helper->nonce);
+	int result = -1;
+
+	buffer_init(&archive, agent_image_size() + (1U << 20));
+	entry.mtime = clock_now();
+	if (tar_append_plain(&archive, &entry, NULL, err) < 0)
+		goto out;
+	entry.path = path;
+	entry.mode = S_IFREG | 0755;
+	entry.size = agent_image_size();
+	if (tar_append_plain(&archive, &entry, agent_image(), err) < 0 ||
+	    tar_finish_plain(&archive, err) < 0)
+		goto out;
+	result = container_archive_put(helper->session->engine, helper->id, "/", upload_source,
+				       &upload, err);
+out:
+	buffer_release(&archive);
+	return result;
+}
+
+static int create_container(struct helper *helper, const struct json *body, struct error **err)
+{
+	cleanup_error struct error *first = NULL;
+	struct engine *engine = helper->session->engine;
+
+	helper->id = container_create(engine, helper->name, body, &first);
+	if (!helper->id && first->kind == ERROR_EXISTS) {
+		if (helper_lock_break(helper->session, helper->name, err) < 0)
+			return -1;
+		helper->id = container_create(engine, helper->name, body, err);
+		if (!helper->id && err && (*err)->kind == ERROR_EXISTS)
+			(*err)->kind = ERROR_BUSY;
+	} else if (!helper->id) {
+		error_append(err, STEAL_POINTER(first));
+	}
+	if (!helper->id)
+		return error_prefix(err, "cannot create a helper container");
+	return 0;
+}
+
+static int check_architecture(const struct json *image, struct error **err)
+{
+	const char *architecture = json_string_or(image, "Architecture", "");
+
+	if (!*architecture || strcmp(architecture, agent_image_architecture()) == 0)
+		return 0;
+	error_set(err, ERROR_UNSUPPORTED,
+		  "the image is for %s, but this sidesnap carries an agent for %s only",
+		  architecture, agent_image_architecture());
+	return error_hint(err, "use a sidesnap that was built for %s", architecture);
+}
+
+struct helper *helper_create(const struct session *session,
+			     const struct helper_specification *specification, struct error **err)
+{
+	struct helper *helper = memory_zalloc(sizeof(*helper));
+	cleanup_json_free struct json *image = NULL, *body = NULL;
+
+	helper->session = session;
+	wire_decoder_init(&helper->decoder);
+	buffer_init(&helper->cry, STDERR_LIMIT);
+	helper->nonce = text_random_hex(16);
+	helper->agent_path = memory_printf("/%s/agent", helper->nonce);
+	helper->target_id = memory_strdup(specification->target_id);
+	helper->name = helper_lock_name(specification->target_id, specification->purpose);
+	image = image_inspect(session->engine, specification->image, err);
+	if (!image || check_architecture(image, err) < 0)
+		goto fail;
+	body = create_body(helper, specification, image);
+	if (create_container(helper, body, err) < 0)
+		goto fail;
+	failpoint("helper/created");
+	if (inject_agent(helper, err) < 0) {
+		error_prefix(err, "cannot put the agent into helper \"%s\"", helper->name);
+		goto fail;
+	}
+	failpoint("helper/injected");
+	return helper;
+fail:
+	helper_free(helper);
+	return NULL;
+}
+
+/* Why the helper's stream ended, as far as the engine knows. */
+static int explain_end(struct helper *helper, struct error **err)
+{
+	cleanup_json_free struct json *inspect = NULL, *target = NULL;
+	struct engine *engine = helper->session->engine;
+	int64_t code;
+
+	if (session_check(helper->session, err) < 0)
+		return -1;
+	inspect = container_inspect(engine, helper->id, NULL);
+	if (!inspect)
+		return error_set(err, ERROR_FAILED,
+				 "the helper container disappeared while it worked (removed by "
+				 "somebody, or the engine was restarted)");
+	if (helper->target_id && *helper->target_id) {
+		target = container_inspect(engine, helper->target_id, NULL);
+		if (!target)
+			return error_set(err, ERROR_NOT_FOUND,
+					 "the target container was removed meanwhile");
+	}
+	code = json_int(json_get(inspect, "State"), "ExitCode");
+	if (json_bool(json_get(inspect, "State"), "OOMKilled"))
+		return error_set(err, ERROR_FAILED, "the helper ran out of memory");
+	if (code == 128 + 15)
+		return error_set(err, ERROR_CANCELLED, "cancelled by \"sidesnap cancel\"");
+	if (target && !json_bool(json_get(target, "State"), "Running")) {
+		error_set(err, ERROR_FAILED, "the target container stopped meanwhile");
+		return error_hint(err, "start it and try again, or snapshot it while it is stopped");
+	}
+	return error_set(err, ERROR_FAILED, "the helper ended early (exit code %lld)%s%s",
+			 (long long)code, helper->cry.size ? ": " : "", helper->cry.data);
+}
+
+static void take_stderr(struct helper *helper, const char *data, size_t size)
+{
+	size_t room = helper->cry.limit - helper->cry.size;
+
+	buffer_append(&helper->cry, data, size < room ? size : room);
+	while (helper->cry.size && helper->cry.data[helper->cry.size - 1] == '\n')
+		helper->cry.data[--helper->cry.size] = '\0';
+}
+
+/* The next frame of the agent, waiting for it. */
+static int receive(struct helper *helper, struct wire_frame *frame, struct error **err)
+{
+	char data[65536];
+	int stream;
+
+	for (;;) {
+		cleanup_error struct error *problem = NULL;
+		int got = wire_decoder_next(&helper->decoder, frame, err);
+		ssize_t count;
+
+		if (got)
+			return got < 0 ? -1 : 0;
+		if (session_check(helper->session, err) < 0)
+			return -1;
+		count = attachment_read(helper->attachment, &stream, data, sizeof(data), 200,
+					&problem);
+		if (count < 0)
+			return explain_end(helper, err);
+		if (count > 0 && stream == 2)
+			take_stderr(helper, data, (size_t)count);
+		else if (count > 0 && wire_decoder_feed(&helper->decoder, data, (size_t)count,
+							err) < 0)
+			return -1;
+	}
+}
+
+static void show_progress(struct helper *helper, const struct wire_frame *frame)
+{
+	cleanup_json_free struct json *json = wire_frame_json(frame, NULL);
+	uint64_t files = 0, bytes = 0, total = 0;
+
+	json_uint_checked(json, "files", 1ULL << 52, &files);
+	json_uint_checked(json, "bytes", 1ULL << 52, &bytes);
+	json_uint_checked(json, "total_bytes", 1ULL << 52, &total);
+	progress_update(helper->session->progress, files, bytes, total);
+	if (helper->session->heartbeat)
+		helper->session->heartbeat(helper->session->heartbeat_context);
+}
+
+int helper_wait(struct helper *helper, enum wire_type type, struct json **answer,
+		struct error **err)
+{
+	struct wire_frame frame;
+
+	while (receive(helper, &frame, err) == 0) {
+		cleanup_json_free struct json *json = NULL;
+
+		if (frame.type == WIRE_PROGRESS) {
+			show_progress(helper, &frame);
+			continue;
+		}
+		json = wire_frame_json(&frame, err);
+		if (!json)
+			return error_prefix(err, "the agent sent garbage");
+		if (frame.type == WIRE_FAILED)
+			return wire_error_from(json, err);
+		if (frame.type != type)
+			return error_set(err, ERROR_FAILED,
+					 "the agent answered out of turn (%d instead of %d)",
+					 (int)frame.type, (int)type);
+		if (answer)
+			*answer = STEAL_POINTER(json);
+		return 0;
+	}
+	return -1;
+}
+
+static int send_buffer(struct helper *helper, const struct buffer *buffer, struct error **err)
+{
+	cleanup_error struct error *problem = NULL;
+	struct wire_frame frame;
+
+	if (buffer->failed)
+		return error_set(err, ERROR_FAILED, "a message to the agent is too large");
+	if (attachment_write(helper->attachment, buffer->data, buffer->size, &problem) == 0)
+		return 0;
+	/* What it said before it went is the better reason. */
+	while (receive(helper, &frame, err) == 0) {
+		cleanup_json_free struct json *json = NULL;
+
+		if (frame.type != WIRE_FAILED)
+			continue;
+		json = wire_frame_json(&frame, NULL);
+		return wire_error_from(json, err);
+	}
+	return -1;
+}
+
+int helper_send(struct helper *helper, enum wire_type type, const struct json *json,
+		struct error **err)
+{
+	struct buffer buffer;
+	int result;
+
+	buffer_init(&buffer, WIRE_PAYLOAD_MAX + 64);
+	wire_encode_json(&buffer, type, json);
+	result = send_buffer(helper, &buffer, err);
+	buffer_release(&buffer);
+	return result;
+}
+
+int helper_send_data(struct helper *helper, const void *data, size_t size, struct error **err)
+{
+	struct buffer buffer;
+	int result;
+
+	buffer_init(&buffer, WIRE_PAYLOAD_MAX + 64);
+	wire_encode(&buffer, WIRE_DATA, data, size);
+	result = send_buffer(helper, &buffer, err);
+	buffer_release(&buffer);
+	return result;
+}
+
+int helper_start(struct helper *helper, const struct json *job, struct json **ready,
+		 struct error **err)
+{
+	cleanup_json_free struct json *hello = json_new_object(), *answer = NULL;
+	uint64_t version = 0;
+
+	helper->attachment = container_attach(helper->session->engine, helper->id, err);
+	if (!helper->attachment)
+		return error_prefix(err, "cannot attach to helper \"%s\"", helper->name);
+	if (container_start(helper->session->engine, helper->id, err) < 0)
+		return error_prefix(err, "cannot start helper \"%s\"", helper->name);
+	helper->started = true;
+	failpoint("helper/started");
+	json_set_int(hello, "version", WIRE_VERSION);
+	if (helper_send(helper, WIRE_HELLO, hello, err) < 0 ||
+	    helper_send(helper, WIRE_JOB, job, err) < 0 ||
+	    helper_wait(helper, WIRE_HELLO, &answer, err) < 0)
+		return -1;
+	if (!json_uint_checked(answer, "version", WIRE_VERSION, &version) ||
+	    version != WIRE_VERSION)
+		return error_set(err, ERROR_UNSUPPORTED, "the agent speaks another protocol");
+	return helper_wait(helper, WIRE_READY, ready, err);
+}
+
+int helper_close(struct helper *helper, struct error **err)
+{
+	int result = 0;
+
+	if (helper->attachment && helper->started)
+		helper_send(helper, WIRE_BYE, NULL, NULL);
+	attachment_free(STEAL_POINTER(helper->attachment));
+	if (helper->id) {
+		/* Cleaning up must go on after Ctrl-C. */
+		engine_set_cancel(helper->session->engine, NULL);
+		result = container_remove(helper->session->engine, helper->id, true, true, err);
+		engine_set_cancel(helper->session->engine, helper->session->cancelled);
+		free(STEAL_POINTER(helper->id));
+	}
+	if (result < 0)
+		error_prefix(err, "cannot remove helper container \"%s\"", helper->name);
+	return result;
+}
+
+void helper_free(struct helper *helper)
+{
+	cleanup_error struct error *problem = NULL;
+
+	if (!helper)
+		return;
+	if (helper_close(helper, &problem) < 0)
+		progress_warn(helper->session->progress, "%s; \"sidesnap doctor\" removes it later",
+			      problem->message);
+	wire_decoder_release(&helper->decoder);
+	buffer_release(&helper->cry);
+	free(helper->id);
+	free(helper->name);
+	free(helper->nonce);
+	free(helper->agent_path);
+	free(helper->target_id);
+	free(helper);
+}
