@@ -1,0 +1,222 @@
+"""
+Fixtures: an engine of our own where possible, the product's command on it, and a box for each test
+that removes whatever was made and insists that the product left nothing behind.
+"""
+
+import contextlib
+import itertools
+import os
+import subprocess
+
+import pytest
+
+from support.api import Engine, EngineError
+from support.cli import Sidesnap, binary
+from support.images import PREFIX, Images
+from support.private_engine import NotPossible, PrivateEngine
+
+counter = itertools.count(1)
+SESSION = f"sst{os.getpid() % 10000}"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: minutes rather than seconds")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs():
+    """Everything that is tested has been built; a missing program is a failure, never a skip."""
+    assert os.path.exists(binary("sidesnap-agent")), f"{binary('sidesnap-agent')} is missing: run make"
+
+
+@pytest.fixture(scope="session")
+def private_engine():
+    """The engine's process, or None where the machine's own engine is used."""
+    wanted = os.environ.get("SIDESNAP_TEST_HOST")
+    if wanted:
+        yield None
+        return
+    try:
+        private = PrivateEngine()
+    except NotPossible as reason:
+        print(f"no private engine ({reason}); using the machine's own")
+        yield None
+        return
+    yield private
+    private.stop()
+
+
+@pytest.fixture(scope="session")
+def engine(private_engine):
+    if private_engine:
+        found = private_engine.engine
+    else:
+        host = os.environ.get("SIDESNAP_TEST_HOST") or os.environ.get("DOCKER_HOST")
+        found = Engine(host or "unix:///var/run/docker.sock")
+        assert found.ping(), "no engine to test on: install docker.io, or run as root with dockerd"
+    before = inventory(found)
+    yield found
+    left = inventory(found)
+    if not found.exclusive:
+        for tag in [t for t in found.tags() if t.startswith(PREFIX)]:
+            found.remove_image(tag)
+        left = inventory(found)
+    assert left == before, f"tests left something behind: {left} instead of {before}"
+
+
+def inventory(engine):
+    """What must be the same after a session as before (the tests' images aside)."""
+    return {
+        "containers": sorted(c["Names"][0] for c in engine.containers()),
+        "volumes": sorted(engine.volumes()),
+        "images": sorted(
+            ",".join(t) or i for i, t in engine.images().items() if not any(PREFIX in x for x in t)
+        ),
+        "networks": sorted(engine.networks().values()),
+    }
+
+
+@pytest.fixture(scope="session")
+def images(engine):
+    return Images(engine)
+
+
+class Box:
+    """What one test makes. Volumes and images that the product makes are found by comparison."""
+
+    def __init__(self, engine, images):
+        self.engine = engine
+        self.images = images
+        self.host = engine.host
+        self.sidesnap = Sidesnap(engine.host)
+        self.number = next(counter)
+        self.tag_number = itertools.count(1)
+        self.helpers_may_stay = False
+        self.before = self.seen()
+        self.cleanups = contextlib.ExitStack()
+
+    def seen(self):
+        return {
+            "containers": {c["Id"] for c in self.engine.containers()},
+            "volumes": set(self.engine.volumes()),
+            "networks": set(self.engine.networks()),
+            "tags": set(self.engine.tags()),
+        }
+
+    def name(self, word):
+        return f"{SESSION}-{self.number}-{word}"
+
+    def tag(self, word="snap"):
+        return f"{SESSION}-{self.number}-{word}{next(self.tag_number)}:test"
+
+    def volume(self, word, fill=None, **body):
+        """A named volume; fill(path) makes its content on the host's side."""
+        name = self.name(word)
+        self.engine.volume(name, **body)
+        if fill:
+            fill(self.engine.volume_path(name))
+        return name
+
+    def path(self, volume):
+        return self.engine.volume_path(volume)
+
+    def run(self, word, image, command=None, mounts=(), host=None, **config):
+        """A started container; mounts are (volume or path, path in it[, "ro"])."""
+        container = self.create(word, image, command, mounts, host, **config)
+        container.start()
+        return container
+
+    def create(self, word, image, command=None, mounts=(), host=None, **config):
+        host = dict(host or {})
+        if mounts:
+            host["Binds"] = [":".join(m) for m in mounts]
+        host.setdefault("LogConfig", {"Type": "json-file"})
+        if ":" not in image:
+            image = self.images(image)
+        return self.engine.create(self.name(word), image, command, host, **config)
+
+    def container(self, word):
+        return self.engine.container(self.name(word) if not word.startswith(SESSION) else word)
+
+    def helpers(self):
+        return self.engine.containers(label="sidesnap.role=helper")
+
+    def paused(self):
+        return [c["Names"][0] for c in self.engine.containers(status="paused")]
+
+    def close(self):
+        """Remove everything; the product's leftovers are failures."""
+        problems = []
+        if not self.helpers_may_stay:
+            helpers = [c["Names"][0] for c in self.helpers()]
+            if helpers:
+                problems.append(f"helpers left behind: {helpers}")
+            untagged = [
+                i
+                for i, tags in self.engine.images().items()
+                if not tags and self.is_snapshot(i)
+            ]
+            if untagged:
+                problems.append(f"snapshots without a tag left behind: {untagged}")
+        self.cleanups.close()
+        mine = lambda names: any(n.lstrip("/").startswith(SESSION) for n in names)
+        for container in self.engine.containers():
+            if self.engine.exclusive or mine(container["Names"]) or self.is_helper(container):
+                self.engine.remove_container(container["Id"])
+        for identity, tags in self.engine.images().items():
+            ours = self.engine.exclusive and not any(t.startswith(PREFIX) for t in tags)
+            for tag in tags:
+                if not tag.startswith(PREFIX) and (ours or SESSION in tag):
+                    self.engine.remove_image(tag)
+            if not tags and (self.engine.exclusive or self.is_snapshot(identity)):
+                self.engine.remove_image(identity)
+        for volume in set(self.engine.volumes()) - self.before["volumes"]:
+            try:
+                self.engine.call("DELETE", f"/volumes/{volume}", {"force": "1"})
+            except EngineError as error:
+                problems.append(f"volume {volume} cannot be removed: {error}")
+        for network in set(self.engine.networks()) - self.before["networks"]:
+            self.engine.call("DELETE", f"/networks/{network}")
+        assert not problems, "; ".join(problems)
+
+    def is_snapshot(self, identity):
+        try:
+            labels = self.engine.image(identity)["Config"].get("Labels") or {}
+        except EngineError:
+            return False
+        return "sidesnap.role" in labels
+
+    def is_helper(self, container):
+        return (container.get("Labels") or {}).get("sidesnap.role") == "helper"
+
+
+@pytest.fixture
+def box(engine, images):
+    made = Box(engine, images)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sidesnap(box):
+    return box.sidesnap
+
+
+@pytest.fixture
+def scratch(tmp_path_factory):
+    """A directory on a real file system (tmpfs has no user xattrs on older kernels)."""
+    path = f"/var/tmp/{SESSION}-{next(counter)}"
+    os.mkdir(path)
+    yield path
+    subprocess.run(["rm", "-rf", "--one-file-system", path], check=True)
+
+
+@pytest.fixture(scope="session")
+def small_engine():
+    """A private engine on a disk of 300 MB."""
+    try:
+        private = PrivateEngine(disk_bytes=300 << 20)
+    except NotPossible as reason:
+        pytest.skip(f"needs a private engine: {reason}")
+    yield private.engine
+    private.stop()
