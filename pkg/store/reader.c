@@ -1,0 +1,136 @@
+/*
+ * From a chunk's id to its bytes: the pack that has it, its frame from the
+ * cache, its hash.
+ */
+#include "store/reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "store/reader_private.h"
+
+#define CACHE_SIZE_DEFAULT (32U << 20)
+#define PACKS_MAX (1U << 16)
+
+static int compare_packs(const void *left, const void *right)
+{
+	const struct pack_reader *a = left, *b = right;
+
+	return a->chunk_count < b->chunk_count ? 1 : a->chunk_count > b->chunk_count ? -1 : 0;
+}
+
+static int open_packs(struct store *store, int directory_fd, const struct pack_info *packs,
+		      size_t count, struct error **err)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (pack_reader_open(&store->packs[i], directory_fd, &packs[i], err) < 0)
+			return -1;
+		store->count++;
+	}
+	/* The largest first: most chunks are found by the first question. */
+	qsort(store->packs, store->count, sizeof(*store->packs), compare_packs);
+	return 0;
+}
+
+struct store *store_open(int directory_fd, const struct pack_info *packs, size_t count,
+			 size_t cache_size, struct error **err)
+{
+	struct store *store;
+	cleanup_fd int fd = -1;
+
+	if (count > PACKS_MAX) {
+		error_set(err, ERROR_DAMAGED, "a store of %zu packs, at most %u are possible", count,
+			  PACKS_MAX);
+		return NULL;
+	}
+	store = memory_zalloc(sizeof(*store));
+	store->packs = memory_zalloc((count + 1) * sizeof(*store->packs));
+	frame_cache_init(&store->cache, cache_size ? cache_size : CACHE_SIZE_DEFAULT);
+	if (count == 0)
+		return store;
+	fd = openat(directory_fd, PACK_DIRECTORY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		error_set(err, ERROR_NOT_FOUND, "the store has no " PACK_DIRECTORY "/");
+	else if (fd < 0 && (errno == ELOOP || errno == ENOTDIR))
+		error_set(err, ERROR_DAMAGED, "the store's " PACK_DIRECTORY " is not a directory");
+	else if (fd < 0)
+		error_set_errno(err, errno, "cannot open the store's " PACK_DIRECTORY "/");
+	if (fd < 0 || open_packs(store, fd, packs, count, err) < 0) {
+		store_free(store);
+		return NULL;
+	}
+	return store;
+}
+
+void store_free(struct store *store)
+{
+	if (!store)
+		return;
+	frame_cache_release(&store->cache);
+	for (size_t i = 0; i < store->count; i++)
+		pack_reader_release(&store->packs[i]);
+	free(store->packs);
+	free(store);
+}
+
+static struct pack_reader *find(const struct store *store, const struct hash *id,
+				struct chunk_record *record)
+{
+	for (size_t i = 0; i < store->count; i++)
+		if (pack_reader_find(&store->packs[i], id, record))
+			return &store->packs[i];
+	return NULL;
+}
+
+bool store_has(const struct store *store, const struct hash *id)
+{
+	struct chunk_record record;
+
+	return find(store, id, &record) != NULL;
+}
+
+static int damaged_chunk(const struct hash *id, const char *what, struct error **err)
+{
+	char text[HASH_HEX_SIZE];
+
+	hash_format(id, text);
+	return error_set(err, ERROR_DAMAGED, "chunk %s %s", text, what);
+}
+
+int store_get(struct store *store, const struct chunk_ref *ref, struct chunk *chunk,
+	      struct error **err)
+{
+	struct chunk_record record;
+	struct pack_reader *pack = find(store, &ref->id, &record);
+	struct frame *frame;
+	struct hash hash;
+
+	if (!pack)
+		return damaged_chunk(&ref->id, "is in none of the packs", err);
+	if (record.size != ref->size)
+		return damaged_chunk(&ref->id, "has another size than the catalog says", err);
+	frame = frame_cache_pin(&store->cache, pack, record.frame, err);
+	if (!frame)
+		return -1;
+	hash_data(&hash, frame->data + record.offset, record.size);
+	if (!hash_equal(&hash, &ref->id)) {
+		frame_cache_unpin(&store->cache, frame);
+		damaged_chunk(&ref->id, "does not have its hash", err);
+		return error_prefix(err, "pack %s is damaged", pack->name);
+	}
+	chunk->data = frame->data + record.offset;
+	chunk->size = record.size;
+	chunk->frame = frame;
+	return 0;
+}
+
+void store_put_back(struct store *store, struct chunk *chunk)
+{
+	if (chunk->frame)
+		frame_cache_unpin(&store->cache, chunk->frame);
+	chunk->data = NULL;
+	chunk->frame = NULL;
+}
