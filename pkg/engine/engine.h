@@ -5,8 +5,9 @@
  *
  * An object is used by one thread at a time; any number of objects may exist.
  * Every failure carries the engine's own message and its HTTP status. Kinds:
- * ERROR_NOT_FOUND (404), ERROR_EXISTS (409, or podman's 500 for a taken name),
- * ERROR_ENGINE (not reachable, broke off), ERROR_NO_SPACE, else ERROR_FAILED.
+ * ERROR_NOT_FOUND (404), ERROR_EXISTS (the name is taken: 409, on podman 500),
+ * ERROR_ENGINE (not reachable, broke off), ERROR_UNSUPPORTED (API version),
+ * ERROR_NO_SPACE, ERROR_CANCELLED, else ERROR_FAILED, with error->http_status.
  */
 #ifndef SIDESNAP_ENGINE_ENGINE_H
 #define SIDESNAP_ENGINE_ENGINE_H
@@ -14,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -38,6 +40,10 @@ void engine_free(struct engine *engine); /* NULL ok */
 CLEANUP_DEFINE(struct engine, engine_free)
 
 /* engine_reopen(engine, err): A second object on the same endpoint and version (no ping). */
+/*
+ * Also after fork(): there the child uses only what it opened itself, and does not free
+ * the parent's objects.
+ */
 struct engine *engine_reopen(const struct engine *engine, struct error **err);
 
 const char *engine_host(const struct engine *engine);	     /* "unix:///var/run/docker.sock" */
@@ -110,16 +116,17 @@ int container_logs(struct engine *engine, const char *id, unsigned tail, struct 
 		   struct error **err);
 
 /*
- * container_exec(engine, id, user, environment, arguments, input, input_size, output, exit_code, timeout_ms, err):
- * Run a command in a running container and wait. ${user} may be NULL; ${environment} and
- * ${arguments} are NULL-terminated ("NAME=value"). stdout and stderr go to ${output}
- * (stderr only where ${errors} is NULL too), cut at their limits without failing.
+ * container_exec(engine, id, exec, err):
+ * Run a command in a running container, give it its input, and wait for its end;
+ * exec->exit_code says how it ended. Output beyond a buffer's limit is dropped
+ * without failing. -1: it could not be run, the stream broke, or exec->timeout_ms
+ * passed (ERROR_FAILED): the engine has no way to stop it, so it may run on.
  */
 struct container_exec {
-	const char *user;
-	const char *const *environment;
-	const char *const *arguments;
-	const void *input;
+	const char *user;		/* NULL: the container's */
+	const char *const *environment; /* "NAME=value"..., NULL at the end; may be NULL */
+	const char *const *arguments;	/* the command and its words, NULL at the end */
+	const void *input;		/* for its stdin; NULL: it has none */
 	size_t input_size;
 	uint64_t timeout_ms;   /* 0: none */
 	struct buffer *output; /* stdout; may be NULL */
@@ -133,13 +140,27 @@ int container_exec(struct engine *engine, const char *id, struct container_exec 
 
 /* Sink of a download: -1 stops it (then container_archive_get fails with *err as the sink set it). */
 typedef int engine_sink(void *context, const void *data, size_t size, struct error **err);
-/* Source of an upload: bytes put into data (0 at the end), or -1. */
+/* Source of an upload: bytes put into data (0 at the end), or -1. Must not use the engine. */
 typedef ssize_t engine_source(void *context, void *data, size_t size, struct error **err);
 
+/*
+ * container_archive_get(engine, id, path, sink, context, err):
+ * The tar of ${path} as the engine sends it; engine/archive.h has the same by members.
+ * An empty answer (podman while it unmounts) is asked for again, then an error; that the
+ * tar has its end is for its reader to see. The sink may use the engine.
+ */
 int container_archive_get(struct engine *engine, const char *id, const char *path,
 			  engine_sink *sink, void *context, struct error **err);
+/*
+ * container_archive_put(engine, id, directory, source, context, err):
+ * Unpack an uncompressed tar in an existing directory. Never on a running target, never
+ * below a mount. The engine may stop listening early: its answer is what counts.
+ */
 int container_archive_put(struct engine *engine, const char *id, const char *directory,
 			  engine_source *source, void *context, struct error **err);
+/* container_archive_put_buffer(...): The same from memory; repeated once where podman's pipe broke. */
+int container_archive_put_buffer(struct engine *engine, const char *id, const char *directory,
+				 const struct buffer *archive, struct error **err);
 /* container_archive_stat(engine, id, path, err): X-Docker-Container-Path-Stat: {name,size,mode,mtime,linkTarget}. */
 struct json *container_archive_stat(struct engine *engine, const char *id, const char *path,
 				    struct error **err);
@@ -165,11 +186,15 @@ int attachment_fd(const struct attachment *attachment);
 ssize_t attachment_read(struct attachment *attachment, int *stream, void *data, size_t size,
 			int timeout_ms, struct error **err);
 
-/* attachment_write(attachment, data, size, err): All of it, waiting while the pipe is full. */
+/*
+ * attachment_write(attachment, data, size, err):
+ * All of it. While it waits for room it takes what arrives into a side buffer (16 MiB)
+ * for later reads; fails when that is full and the other end does not read for a minute.
+ */
 int attachment_write(struct attachment *attachment, const void *data, size_t size,
 		     struct error **err);
 
-/* attachment_close_input(attachment): Half-close, where the transport can. */
+/* attachment_close_input(attachment): Half-close, so that the other end reads end of file. 0 or -1. */
 int attachment_close_input(struct attachment *attachment);
 
 /* ---- images (image.c) ---- */
@@ -186,7 +211,10 @@ int image_remove(struct engine *engine, const char *reference, bool force, bool 
 /*
  * image_commit(engine, container, config, comment, author, err):
  * POST /commit with pause=false and no tag. ${config} names every field of the image's
- * configuration explicitly. On podman 4, which ignores the body, it is sent as changes=.
+ * configuration explicitly; engines union Labels, Env, ExposedPorts and Volumes with the
+ * container's, and an empty User or WorkingDir takes the container's. On podman 4, which
+ * ignores the body, it is sent as changes=: there the health check is lost, and values of
+ * labels with quotes, backslashes or line ends are refused.
  * Returns the id with "sha256:", to be freed.
  */
 char *image_commit(struct engine *engine, const char *container, const struct json *config,
@@ -195,6 +223,7 @@ char *image_commit(struct engine *engine, const char *container, const struct js
 /* ---- volumes, networks (volume.c, network.c) ---- */
 
 struct json *volume_inspect(struct engine *engine, const char *name, struct error **err);
+/* volume_list(engine, filters, err): {"Volumes": [...] or null}. */
 struct json *volume_list(struct engine *engine, const struct json *filters, struct error **err);
 struct json *volume_create(struct engine *engine, const struct json *body, struct error **err);
 int volume_remove(struct engine *engine, const char *name, bool force, struct error **err);

@@ -1,0 +1,305 @@
+/*
+ * Containers. Engines differ in what they call an error (a second unpause, a
+ * name that is taken, stopping what is paused); here they come out alike.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "engine/client.h"
+#include "engine/frames.h"
+
+#define REMOVAL_WAIT_MS 30000
+
+/* "/containers/ID" and the formatted rest. */
+static char *container_path(const struct engine *engine, const char *id, const char *rest)
+{
+	cleanup_free char *escaped = engine_escape(id);
+
+	return engine_path(engine, "/containers/%s%s", escaped, rest);
+}
+
+static int post(struct engine *engine, const char *id, const char *rest, struct error **err)
+{
+	return engine_call(engine, "POST", container_path(engine, id, rest), NULL, NULL, err);
+}
+
+struct json *container_inspect(struct engine *engine, const char *id, struct error **err)
+{
+	return engine_get(engine, container_path(engine, id, "/json"), err);
+}
+
+struct json *container_list(struct engine *engine, bool all, const struct json *filters,
+			    struct error **err)
+{
+	char *path = engine_path(engine, "/containers/json?all=%d", all);
+
+	return engine_get(engine, engine_filters(path, filters), err);
+}
+
+char *container_create(struct engine *engine, const char *name, const struct json *body,
+		       struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *answer = NULL;
+	cleanup_free char *escaped = name ? engine_escape(name) : NULL;
+	char *path = engine_path(engine, "/containers/create%s%s", name ? "?name=" : "",
+				 name ? escaped : "");
+	const char *id;
+
+	if (engine_call(engine, "POST", path, body, &answer, err) < 0)
+		return NULL;
+	id = json_string(answer, "Id");
+	if (!id)
+		error_set(err, ERROR_ENGINE, "the engine made a container without an id");
+	return memory_strdup(id);
+}
+
+int container_start(struct engine *engine, const char *id, struct error **err)
+{
+	return post(engine, id, "/start", err);
+}
+
+/* podman refuses to stop what is paused, and waits in vain when it kills it. */
+static int thaw_for_podman(struct engine *engine, const char *id, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *state = NULL;
+
+	if (!engine_is_podman(engine))
+		return 0;
+	state = container_inspect(engine, id, err);
+	if (!state)
+		return -1;
+	if (!json_bool(json_path(state, "State", "Paused"), NULL))
+		return 0;
+	return container_unpause(engine, id, NULL, err);
+}
+
+int container_stop(struct engine *engine, const char *id, int timeout_s, struct error **err)
+{
+	cleanup_free char *rest = timeout_s < 0 ? memory_strdup("/stop")
+						: memory_printf("/stop?t=%d", timeout_s);
+
+	if (thaw_for_podman(engine, id, err) < 0)
+		return -1;
+	return post(engine, id, rest, err);
+}
+
+int container_kill(struct engine *engine, const char *id, const char *signal, struct error **err)
+{
+	cleanup_free char *escaped = engine_escape(signal ? signal : "KILL");
+	cleanup_free char *rest = memory_printf("/kill?signal=%s", escaped);
+
+	if (thaw_for_podman(engine, id, err) < 0)
+		return -1;
+	return post(engine, id, rest, err);
+}
+
+/* Ask for a pause state; an answer of refusal counts only where the state is not so. */
+static int set_paused(struct engine *engine, const char *id, bool paused, bool *changed,
+		      struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *inspect = NULL;
+	cleanup_error struct error *refusal = NULL;
+	bool is_paused;
+
+	if (changed)
+		*changed = false;
+	if (post(engine, id, paused ? "/pause" : "/unpause", &refusal) == 0) {
+		if (changed)
+			*changed = true;
+		return 0;
+	}
+	if (refusal->http_status && refusal->kind != ERROR_NOT_FOUND) {
+		inspect = container_inspect(engine, id, err);
+		if (!inspect)
+			return -1;
+		is_paused = json_bool(json_path(inspect, "State", "Paused"), NULL);
+		if (is_paused == paused)
+			return 0;
+	}
+	if (err)
+		*err = STEAL_POINTER(refusal);
+	return -1;
+}
+
+int container_pause(struct engine *engine, const char *id, bool *changed, struct error **err)
+{
+	return set_paused(engine, id, true, changed, err);
+}
+
+int container_unpause(struct engine *engine, const char *id, bool *changed, struct error **err)
+{
+	return set_paused(engine, id, false, changed, err);
+}
+
+/* Somebody else's removal is under way: done when the container is gone. */
+static int await_removal(struct engine *engine, const char *id, struct error **err)
+{
+	uint64_t end = clock_monotonic_ms() + REMOVAL_WAIT_MS;
+
+	for (;;) {
+		cleanup_error struct error *problem = NULL;
+		CLEANUP(cleanup_json_free) struct json *inspect =
+			container_inspect(engine, id, &problem);
+
+		if (!inspect && problem->kind == ERROR_NOT_FOUND)
+			return 0;
+		if (!inspect) {
+			if (err)
+				*err = STEAL_POINTER(problem);
+			return -1;
+		}
+		if (clock_monotonic_ms() >= end)
+			return error_set(err, ERROR_FAILED,
+					 "the engine is removing it for %d seconds already",
+					 REMOVAL_WAIT_MS / 1000);
+		if (transport_pause(engine->transport, 50, err) < 0)
+			return -1;
+	}
+}
+
+int container_remove(struct engine *engine, const char *id, bool volumes, bool force,
+		     struct error **err)
+{
+	cleanup_free char *rest = memory_printf("?v=%d&force=%d", volumes, force);
+	cleanup_error struct error *problem = NULL;
+
+	if (engine_call(engine, "DELETE", container_path(engine, id, rest), NULL, NULL,
+			&problem) == 0 ||
+	    problem->kind == ERROR_NOT_FOUND)
+		return 0;
+	if (problem->http_status == 409 && strstr(problem->message, "already in progress"))
+		return await_removal(engine, id, err);
+	if (err)
+		*err = STEAL_POINTER(problem);
+	return -1;
+}
+
+int container_rename(struct engine *engine, const char *id, const char *name, struct error **err)
+{
+	cleanup_free char *escaped = engine_escape(name);
+	cleanup_free char *rest = memory_printf("/rename?name=%s", escaped);
+
+	return post(engine, id, rest, err);
+}
+
+int container_update(struct engine *engine, const char *id, const struct json *body,
+		     struct error **err)
+{
+	return engine_call(engine, "POST", container_path(engine, id, "/update"), body, NULL, err);
+}
+
+int container_wait(struct engine *engine, const char *id, const char *condition, int *exit_code,
+		   struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *answer = NULL;
+	cleanup_free char *rest = memory_printf("/wait?condition=%s", condition);
+	const char *message;
+
+	if (engine_call(engine, "POST", container_path(engine, id, rest), NULL, &answer, err) < 0)
+		return -1;
+	message = json_string(json_path(answer, "Error", "Message"), NULL);
+	if (message && *message)
+		return error_set(err, ERROR_FAILED, "engine: %s", message);
+	if (!json_is_number(json_get(answer, "StatusCode")))
+		return error_set(err, ERROR_ENGINE, "the engine does not tell how the container ended");
+	if (exit_code)
+		*exit_code = (int)json_int(answer, "StatusCode");
+	return 0;
+}
+
+struct json *container_changes(struct engine *engine, const char *id, struct error **err)
+{
+	struct json *answer = NULL;
+
+	if (engine_call(engine, "GET", container_path(engine, id, "/changes"), NULL, &answer,
+			err) < 0)
+		return NULL;
+	if (json_is_array(answer))
+		return answer;
+	/* docker says null where nothing has changed */
+	json_free(answer);
+	return json_new_array();
+}
+
+struct json *container_top(struct engine *engine, const char *id, struct error **err)
+{
+	/* docker runs the host's ps; podman takes column names of its own. */
+	const char *columns = engine_is_podman(engine) ? "/top?ps_args=hpid,huid,args"
+						       : "/top?ps_args=-eo%20pid,uid,args";
+
+	return engine_get(engine, container_path(engine, id, columns), err);
+}
+
+/* ---- logs ---- */
+
+struct log_reader {
+	struct frames frames;
+	struct buffer *output;
+	bool raw; /* of a container with a terminal */
+	bool started;
+};
+
+static void keep(struct buffer *buffer, const char *data, size_t size)
+{
+	size_t room = buffer->limit - buffer->size;
+
+	buffer_append(buffer, data, size < room ? size : room);
+}
+
+static int take_log(struct log_reader *reader, const char *data, size_t size, struct error **err)
+{
+	struct frames *frames = &reader->frames;
+
+	while (size && !reader->raw) {
+		size_t take = size;
+
+		if (frames->left) {
+			take = size < frames->left ? size : frames->left;
+			keep(reader->output, data, take);
+			frames->left -= (uint32_t)take;
+		} else {
+			cleanup_error struct error *problem = NULL;
+			size_t had = frames->header_have;
+			ssize_t eaten = frames_header(frames, data, size, &problem);
+
+			if (eaten < 0 && !reader->started) {
+				/* What had been taken for a header is text as well. */
+				keep(reader->output, (const char *)frames->header, had);
+				reader->raw = true;
+				break;
+			}
+			if (eaten < 0) {
+				if (err)
+					*err = STEAL_POINTER(problem);
+				return -1;
+			}
+			take = (size_t)eaten;
+			reader->started = reader->started || !frames->header_have;
+		}
+		data += take;
+		size -= take;
+	}
+	keep(reader->output, data, size);
+	return 0;
+}
+
+int container_logs(struct engine *engine, const char *id, unsigned tail, struct buffer *output,
+		   struct error **err)
+{
+	cleanup_free char *rest = memory_printf("/logs?stdout=1&stderr=1&tail=%u", tail);
+	cleanup_free char *path = container_path(engine, id, rest);
+	struct transport_request request = {.method = "GET", .path = path};
+	CLEANUP(cleanup_exchange_free) struct exchange *exchange =
+		engine_exchange(engine, &request, err);
+	struct log_reader reader = {.output = output};
+	char block[16384];
+	ssize_t count;
+
+	if (!exchange)
+		return -1;
+	while ((count = exchange_read(exchange, block, sizeof(block), err)) > 0)
+		if (take_log(&reader, block, (size_t)count, err) < 0)
+			return -1;
+	return count < 0 ? -1 : 0;
+}

@@ -1,0 +1,201 @@
+/*
+ * A command in a running container: create, hijack, both directions at once,
+ * then the exit code, which the engine knows a moment after the stream's end.
+ */
+#include <string.h>
+
+#include "engine/client.h"
+
+#define EXIT_WAIT_MS 10000
+
+struct run {
+	struct attachment *attachment;
+	struct container_exec *exec;
+	size_t sent;
+	bool input_open;
+	uint64_t deadline_ms; /* 0: none */
+};
+
+static struct json *exec_body(const struct container_exec *exec)
+{
+	struct json *body = json_new_object();
+	struct json *command = json_set_array(body, "Cmd");
+
+	for (const char *const *item = exec->arguments; item && *item; item++)
+		json_add_string(command, *item);
+	if (exec->environment && exec->environment[0]) {
+		struct json *list = json_set_array(body, "Env");
+
+		for (const char *const *item = exec->environment; *item; item++)
+			json_add_string(list, *item);
+	}
+	if (exec->user)
+		json_set_string(body, "User", exec->user);
+	json_set_bool(body, "AttachStdin", exec->input != NULL);
+	json_set_bool(body, "AttachStdout", true);
+	json_set_bool(body, "AttachStderr", true);
+	json_set_bool(body, "Tty", false);
+	return body;
+}
+
+static char *exec_create(struct engine *engine, const char *id, const struct container_exec *exec,
+			 struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *body = exec_body(exec);
+	CLEANUP(cleanup_json_free) struct json *answer = NULL;
+	cleanup_free char *escaped = engine_escape(id);
+	const char *made;
+
+	if (engine_call(engine, "POST", engine_path(engine, "/containers/%s/exec", escaped), body,
+			&answer, err) < 0)
+		return NULL;
+	made = json_string(answer, "Id");
+	if (!made) {
+		error_set(err, ERROR_ENGINE, "the engine made an exec without an id");
+		return NULL;
+	}
+	return engine_escape(made);
+}
+
+/* Keep what fits; what does not is read on all the same, or the command would block. */
+static void keep(struct buffer *buffer, const char *data, size_t size)
+{
+	if (!buffer || buffer->size >= buffer->limit)
+		return;
+	if (size > buffer->limit - buffer->size)
+		size = buffer->limit - buffer->size;
+	buffer_append(buffer, data, size);
+}
+
+/* Read what is there: 1 something, 0 nothing, 2 the end, -1. */
+static int run_read(struct run *run, struct error **err)
+{
+	struct container_exec *exec = run->exec;
+	cleanup_error struct error *problem = NULL;
+	char block[16384];
+	int stream = 1;
+	ssize_t count = attachment_read(run->attachment, &stream, block, sizeof(block), 0, &problem);
+
+	if (count > 0) {
+		keep(stream == 2 && exec->errors ? exec->errors : exec->output, block,
+		     (size_t)count);
+		return 1;
+	}
+	if (count == 0)
+		return 0;
+	if (attachment_ended(run->attachment))
+		return 2;
+	if (err)
+		*err = STEAL_POINTER(problem);
+	return -1;
+}
+
+/* Write what there is room for. True: something moved. */
+static bool run_write(struct run *run)
+{
+	const char *input = run->exec->input;
+	ssize_t count = 0;
+
+	if (!run->input_open)
+		return false;
+	if (run->sent < run->exec->input_size) {
+		count = attachment_write_some(run->attachment, input + run->sent,
+					      run->exec->input_size - run->sent, NULL);
+		if (count > 0)
+			run->sent += (size_t)count;
+	}
+	/* A command may well end without reading its input: its exit code tells. */
+	if (count < 0 || run->sent == run->exec->input_size) {
+		attachment_close_input(run->attachment);
+		run->input_open = false;
+	}
+	return count > 0;
+}
+
+static int run_wait(struct run *run, struct error **err)
+{
+	uint64_t now = clock_monotonic_ms();
+	int wait_ms = -1;
+
+	if (run->deadline_ms) {
+		if (now >= run->deadline_ms) {
+			error_set(err, ERROR_FAILED, "\"%s\" did not end within %llu ms",
+				  run->exec->arguments[0],
+				  (unsigned long long)run->exec->timeout_ms);
+			return error_hint(err, "the engine cannot stop it: it may still run in the "
+					       "container");
+		}
+		wait_ms = run->deadline_ms - now > 60000 ? 60000 : (int)(run->deadline_ms - now);
+	}
+	return attachment_wait(run->attachment, run->input_open, wait_ms, err) < 0 ? -1 : 0;
+}
+
+static int run_streams(struct run *run, struct error **err)
+{
+	for (;;) {
+		bool wrote = run_write(run);
+		int got = run_read(run, err);
+
+		if (got < 0)
+			return -1;
+		if (got == 2)
+			return 0;
+		/* A command that never stops talking meets the time-out too. */
+		if (run->deadline_ms && clock_monotonic_ms() >= run->deadline_ms)
+			return run_wait(run, err);
+		if (!wrote && !got && run_wait(run, err) < 0)
+			return -1;
+	}
+}
+
+static int exec_exit_code(struct engine *engine, const char *exec_id, int *exit_code,
+			  struct error **err)
+{
+	uint64_t end = clock_monotonic_ms() + EXIT_WAIT_MS;
+
+	for (unsigned pause = 5;; pause = pause < 200 ? 2 * pause : pause) {
+		CLEANUP(cleanup_json_free) struct json *state =
+			engine_get(engine, engine_path(engine, "/exec/%s/json", exec_id), err);
+		const struct json *code = json_get(state, "ExitCode");
+
+		if (!state)
+			return -1;
+		if (!json_bool(state, "Running") && json_is_number(code)) {
+			*exit_code = (int)json_int(code, NULL);
+			return 0;
+		}
+		if (clock_monotonic_ms() >= end)
+			return error_set(err, ERROR_ENGINE, "the engine does not tell how it ended");
+		if (transport_pause(engine->transport, pause, err) < 0)
+			return -1;
+	}
+}
+
+int container_exec(struct engine *engine, const char *id, struct container_exec *exec,
+		   struct error **err)
+{
+	CLEANUP(cleanup_attachment_free) struct attachment *attachment = NULL;
+	CLEANUP(cleanup_json_free) struct json *body = json_new_object();
+	cleanup_free char *exec_id = NULL;
+	struct run run = {.exec = exec, .input_open = exec->input != NULL};
+
+	exec->exit_code = -1;
+	exec_id = exec_create(engine, id, exec, err);
+	if (!exec_id)
+		goto fail;
+	json_set_bool(body, "Detach", false);
+	json_set_bool(body, "Tty", false);
+	attachment = engine_hijack(engine, engine_path(engine, "/exec/%s/start", exec_id), body, err);
+	if (!attachment)
+		goto fail;
+	run.attachment = attachment;
+	if (exec->timeout_ms)
+		run.deadline_ms = clock_monotonic_ms() + exec->timeout_ms;
+	if (run_streams(&run, err) < 0 || exec_exit_code(engine, exec_id, &exec->exit_code, err) < 0)
+		goto fail;
+	return 0;
+fail:
+	return error_prefix(err, "cannot run \"%s\" in container \"%.*s\"",
+			    exec->arguments && exec->arguments[0] ? exec->arguments[0] : "",
+			    engine_id_shown(id), id);
+}
