@@ -95,7 +95,10 @@ initialise() {
 	fi
 	make_cluster
 	shift
-	pg_ctl -D "$PGDATA" -w -o "-c listen_addresses='' -p ${PGPORT:-5432} $(printf ' %q' "$@")" start
+	local arguments
+	arguments="-c listen_addresses='' -p ${PGPORT:-5432}"
+	[ $# = 0 ] || arguments+=$(printf ' %q' "$@")
+	pg_ctl -D "$PGDATA" -w -o "$arguments" start
 	if [ "$POSTGRES_DB" != postgres ]; then
 		query --dbname postgres --set name="$POSTGRES_DB" <<<'CREATE DATABASE :"name";'
 	fi
