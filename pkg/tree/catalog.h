@@ -24,7 +24,10 @@ enum content_kind {
 	CONTENT_HASH,  /* the whole content has this hash; its bytes are elsewhere */
 };
 
-/* A file's content is a sequence of these; their lengths add up to its size. */
+/*
+ * A file's content is a sequence of these; their lengths add up to its size.
+ * HASH stands alone. A record that is a hard link has neither contents nor attributes.
+ */
 struct content {
 	enum content_kind kind;
 	uint64_t length;
@@ -47,6 +50,7 @@ struct attribute { /* an extended attribute, raw */
 enum entry_flags {
 	ENTRY_DELETED = 1, /* own files: removed from the image below */
 	ENTRY_HOT = 2,	   /* its fingerprint proves nothing: changed while or just before it was read */
+	ENTRY_LINKED = 4,  /* it had several names: later records may be hard links to it */
 };
 
 /* One record. When read, everything pointed to is valid until the next record. */
@@ -85,10 +89,12 @@ int catalog_encode(struct buffer *buffer, const struct catalog_entry *entry);
 
 /*
  * catalog_hash_update(hasher, entry): Adds the record to a tree's hash: all but
- * fingerprint and hot flag, contents by what they hold, not by how they are cut.
+ * fingerprint and the flags HOT and LINKED, in the canonical form of its encoding
+ * (FORMAT.md), so that neighbouring holes or parts of one chunk count as one.
  */
 void catalog_hash_update(struct hasher *hasher, const struct catalog_entry *entry);
 
+/* A stored catalog being read; memory is bounded by its largest record. */
 struct catalog_reader;
 
 /* catalog_open(store, root, err): Read a stored catalog; everything is checked. NULL on failure. */
@@ -101,6 +107,15 @@ struct catalog_reader *catalog_open(struct store *store, const struct catalog_ro
  * that do not add up, unknown types: all are damage). The first record is "".
  */
 int catalog_next(struct catalog_reader *reader, struct catalog_entry *entry, struct error **err);
+
+/*
+ * catalog_record(reader, size): The bytes of the record that catalog_next() gave last,
+ * as record_decode() takes them, valid as long.
+ */
+const void *catalog_record(const struct catalog_reader *reader, size_t *size);
+
+/* catalog_is_partial(reader): Own files or a seed: parents may be missing, no full tree. */
+bool catalog_is_partial(const struct catalog_reader *reader);
 
 void catalog_close(struct catalog_reader *reader); /* NULL ok */
 CLEANUP_DEFINE(struct catalog_reader, catalog_close)

@@ -1,0 +1,60 @@
+/*
+ * Building a stored catalog while the references of its entries are still under way:
+ * entries wait in order, are encoded when complete, and the catalog's stream is fed to
+ * the store between the streams of data. Private to pkg/tree.
+ */
+#ifndef SIDESNAP_TREE_CATALOG_WRITER_H
+#define SIDESNAP_TREE_CATALOG_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "store/writer.h"
+#include "tree/catalog.h"
+#include "tree/manifest.h"
+
+/* An entry whose content is being stored. Made by catalog_writer_push(). */
+struct pending_entry;
+
+struct catalog_writer;
+
+/* catalog_writer_new(), catalog_writer_free(): The store's writer is borrowed and set later. */
+struct catalog_writer *catalog_writer_new(void);
+void catalog_writer_free(struct catalog_writer *writer); /* NULL ok */
+
+/* catalog_writer_attach(writer, store): Before anything else; catalog_writer_sink is its sink. */
+void catalog_writer_attach(struct catalog_writer *writer, struct store_writer *store);
+store_sink catalog_writer_sink;
+
+/* catalog_writer_begin(writer, partial, err): A new catalog. */
+int catalog_writer_begin(struct catalog_writer *writer, bool partial, struct error **err);
+
+/* catalog_writer_add(writer, entry, err): The next record, complete. Nothing may be pending. */
+int catalog_writer_add(struct catalog_writer *writer, const struct catalog_entry *entry,
+		       struct error **err);
+
+/* catalog_writer_push(writer, entry): A copy of it, without contents, takes its place in order. */
+struct pending_entry *catalog_writer_push(struct catalog_writer *writer,
+					  const struct catalog_entry *entry);
+
+/*
+ * pending_entry_stream(entry, hole): The next stream of the store carries on its content
+ * behind ${hole} bytes of hole. Returns the stream's cookie.
+ */
+uint64_t pending_entry_stream(struct pending_entry *entry, uint64_t hole);
+
+/*
+ * catalog_writer_complete(writer, entry, hole, is_hot, err):
+ * All its streams have ended; ${hole} bytes of hole follow. Feeds what is ready of the
+ * catalog to the store, so no stream may be open.
+ */
+int catalog_writer_complete(struct catalog_writer *writer, struct pending_entry *entry,
+			    uint64_t hole, bool is_hot, struct error **err);
+
+/* catalog_writer_end(writer, record, root, err): As capture_catalog_end(). */
+int catalog_writer_end(struct catalog_writer *writer, struct tree_record *record,
+		       struct catalog_root *root, struct error **err);
+
+#endif
