@@ -165,11 +165,12 @@ static void fill_entry(struct archive_entry *item, const struct tar_entry *entry
 		archive_entry_set_symlink(item, entry->link);
 	else if (S_ISCHR(entry->mode) || S_ISBLK(entry->mode))
 		archive_entry_set_rdev(item, entry->device);
-	archive_entry_set_size(item, S_ISREG(entry->mode) && !entry->hardlink
-					     ? (la_int64_t)entry->size : 0);
+	archive_entry_set_size(
+		item, S_ISREG(entry->mode) && !entry->hardlink ? (la_int64_t)entry->size : 0);
 	for (size_t i = 0; i < entry->attribute_count; i++)
 		archive_entry_xattr_add_entry(item, entry->attributes[i].name,
-					      entry->attributes[i].value, entry->attributes[i].size);
+					      entry->attributes[i].value,
+					      entry->attributes[i].size);
 }
 
 static int archive_failed(struct archive *archive, const char *what, struct error **err)
@@ -210,7 +211,8 @@ int tar_write_all(struct buffer *buffer, const struct tar_entry *entries, const 
 	archive_write_set_format_pax(archive);
 	archive_write_add_filter_none(archive);
 	/* One form of attributes, the one that engines know; names as the bytes that they are. */
-	if (archive_write_set_format_option(archive, "pax", "xattrheader", "SCHILY") != ARCHIVE_OK ||
+	if (archive_write_set_format_option(archive, "pax", "xattrheader", "SCHILY") !=
+		    ARCHIVE_OK ||
 	    (!ascii && archive_write_set_format_option(archive, "pax", "hdrcharset", "BINARY") !=
 			       ARCHIVE_OK) ||
 	    archive_write_set_bytes_per_block(archive, 0) != ARCHIVE_OK ||
@@ -222,7 +224,8 @@ int tar_write_all(struct buffer *buffer, const struct tar_entry *entries, const 
 		if (write_entry(archive, item, &entries[i], data ? data[i] : NULL, err) < 0)
 			goto out;
 	result = archive_write_close(archive) == ARCHIVE_OK
-			 ? 0 : archive_failed(archive, "cannot write a tar archive", err);
+			 ? 0
+			 : archive_failed(archive, "cannot write a tar archive", err);
 out:
 	archive_entry_free(item);
 	if (result < 0 && archive)
@@ -279,9 +282,9 @@ static size_t take_attributes(struct archive_entry *item, struct tar_attribute *
 	size_t count = (size_t)archive_entry_xattr_reset(item), got = 0;
 
 	*attributes = count ? memory_array(NULL, count, sizeof(**attributes)) : NULL;
-	while (got < count && archive_entry_xattr_next(item, &(*attributes)[got].name,
-						       &(*attributes)[got].value,
-						       &(*attributes)[got].size) == ARCHIVE_OK)
+	while (got < count &&
+	       archive_entry_xattr_next(item, &(*attributes)[got].name, &(*attributes)[got].value,
+					&(*attributes)[got].size) == ARCHIVE_OK)
 		got++;
 	return got;
 }
@@ -290,6 +293,8 @@ static int deliver_entry(struct archive_entry *item, const struct tar_callbacks 
 			 void *context, struct error **err)
 {
 	struct tar_attribute *attributes = NULL;
+	char *path;
+	size_t size;
 	struct tar_entry entry = {
 		.path = archive_entry_pathname(item),
 		/* The type comes from libarchive's reading of the type flag. */
@@ -305,6 +310,12 @@ static int deliver_entry(struct archive_entry *item, const struct tar_callbacks 
 
 	if (!entry.path || !*entry.path)
 		return error_set(err, ERROR_DAMAGED, "the tar archive has a member without a name");
+	/* Some writers end a directory's name with a slash, some do not. */
+	size = strlen(entry.path);
+	while (size > 1 && entry.path[size - 1] == '/')
+		size--;
+	path = memory_strndup(entry.path, size);
+	entry.path = path;
 	if (S_ISLNK(entry.mode) && !entry.hardlink)
 		entry.link = archive_entry_symlink(item);
 	if (entry.hardlink)
@@ -313,6 +324,7 @@ static int deliver_entry(struct archive_entry *item, const struct tar_callbacks 
 	entry.attributes = attributes;
 	result = callbacks->entry ? callbacks->entry(context, &entry, err) : 0;
 	free(attributes);
+	free(path);
 	return result;
 }
 

@@ -51,9 +51,8 @@ int tar_finish_plain(struct buffer *buffer, struct error **err);
  * A whole pax archive of ${count} members (data[i] may be NULL) with their extended
  * attributes as SCHILY.xattr (libarchive), nanosecond times, end included.
  */
-int tar_write_all(struct buffer *buffer, const struct tar_entry *entries,
-		  const void *const *data, size_t count, struct error **err);
-
+int tar_write_all(struct buffer *buffer, const struct tar_entry *entries, const void *const *data,
+		  size_t count, struct error **err);
 
 struct tar_callbacks {
 	/* A member begins. -1 stops. */
@@ -67,7 +66,8 @@ struct tar_callbacks {
  * Read a whole uncompressed tar from a pull source (bytes put, 0 at the end, -1).
  * A missing end of archive is an error: podman sends an empty body while it still
  * unmounts. The file type bits that docker 20.10 leaves in the header's mode are
- * masked away.
+ * masked away, and so is a slash at the end of a directory's name. Nothing else of a
+ * name is checked: it may be absolute or hold "..", see path_is_safe_relative().
  */
 typedef ssize_t tar_source(void *context, void *data, size_t size, struct error **err);
 int tar_read(tar_source *source, void *source_context, const struct tar_callbacks *callbacks,

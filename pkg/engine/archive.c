@@ -75,8 +75,8 @@ static ssize_t download_read(void *context, void *data, size_t size, struct erro
 
 static int get_failed(const char *id, const char *path, struct error **err)
 {
-	return error_prefix(err, "cannot read \"%s\" of container \"%.*s\"", path, engine_id_shown(id),
-			    id);
+	return error_prefix(err, "cannot read \"%s\" of container \"%.*s\"", path,
+			    engine_id_shown(id), id);
 }
 
 int container_archive_get(struct engine *engine, const char *id, const char *path,
@@ -163,8 +163,8 @@ struct json *container_archive_stat(struct engine *engine, const char *id, const
 {
 	cleanup_free char *url = archive_path(engine, id, path);
 	struct transport_request request = {.method = "HEAD", .path = url};
-	CLEANUP(cleanup_exchange_free) struct exchange *exchange =
-		engine_exchange(engine, &request, err);
+	CLEANUP(cleanup_exchange_free)
+	struct exchange *exchange = engine_exchange(engine, &request, err);
 	cleanup_free uint8_t *text = NULL;
 	const char *encoded;
 	struct json *stat = NULL;

@@ -156,17 +156,18 @@ static char *request_text(const struct engine *engine, const char *path, const c
 {
 	const struct endpoint *endpoint = transport_endpoint(engine->transport);
 
-	return memory_printf("POST %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sidesnap\r\n"
-			     "Connection: Upgrade\r\nUpgrade: tcp\r\n%sContent-Length: %zu\r\n\r\n%s",
-			     endpoint->base_path, path, endpoint->authority,
-			     *body ? "Content-Type: application/json\r\n" : "", strlen(body), body);
+	return memory_printf(
+		"POST %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sidesnap\r\n"
+		"Connection: Upgrade\r\nUpgrade: tcp\r\n%sContent-Length: %zu\r\n\r\n%s",
+		endpoint->base_path, path, endpoint->authority,
+		*body ? "Content-Type: application/json\r\n" : "", strlen(body), body);
 }
 
 struct attachment *engine_hijack(struct engine *engine, char *path, const struct json *body,
 				 struct error **err)
 {
-	CLEANUP(cleanup_attachment_free) struct attachment *attachment =
-		memory_zalloc(sizeof(*attachment));
+	CLEANUP(cleanup_attachment_free)
+	struct attachment *attachment = memory_zalloc(sizeof(*attachment));
 	cleanup_free char *owned = path;
 	cleanup_free char *text = body ? json_print(body, false) : memory_strdup("");
 	cleanup_free char *request = request_text(engine, owned, text);
@@ -357,7 +358,8 @@ int attachment_write(struct attachment *attachment, const void *data, size_t siz
 			continue;
 		}
 		if (attachment->ended)
-			return error_set(err, ERROR_ENGINE, "the stream ended while it was written");
+			return error_set(err, ERROR_ENGINE,
+					 "the stream ended while it was written");
 		if (attachment->capacity < SIDE_LIMIT)
 			moved = clock_monotonic_ms();
 		else if (clock_monotonic_ms() - moved > STUCK_MS)

@@ -10,8 +10,8 @@
 
 struct engine {
 	struct transport *transport;
-	char *version;	    /* of the API, in every path */
-	char *podman;	    /* podman's own version, NULL: not podman */
+	char *version; /* of the API, in every path */
+	char *podman;  /* podman's own version, NULL: not podman */
 	const volatile int *cancel;
 };
 
@@ -67,8 +67,7 @@ ssize_t attachment_write_some(struct attachment *attachment, const void *data, s
 			      struct error **err);
 
 /* attachment_wait(attachment, write, timeout_ms, err): As connection_wait(). */
-int attachment_wait(struct attachment *attachment, bool write, int timeout_ms,
-		    struct error **err);
+int attachment_wait(struct attachment *attachment, bool write, int timeout_ms, struct error **err);
 
 /* attachment_ended(attachment): Whether the last -1 of a read was the stream's orderly end. */
 bool attachment_ended(const struct attachment *attachment);

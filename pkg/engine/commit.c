@@ -42,37 +42,47 @@ static void add_string(struct buffer *query, const struct json *config, const ch
 		add_change(query, instruction, value);
 }
 
-/* ENV and LABEL split at white space, so a value with any is quoted. */
-static char *assignment(const char *name, size_t name_size, const char *value)
+/*
+ * podman takes all behind the first '=' as it is typed, with blanks, quotes and
+ * backslashes, but cuts quotes off both ends and ends at a line end.
+ */
+static int add_assignment(struct buffer *query, const char *instruction, const char *text,
+			  struct error **err)
 {
-	const char *quote = strpbrk(value, " \t") ? "\"" : "";
+	const char *value = strchr(text, '=');
+	size_t size = strlen(text);
 
-	return memory_printf("%.*s=%s%s%s", (int)name_size, name, quote, value, quote);
+	if (!value)
+		return 0;
+	if (value[1] == '"' || text[size - 1] == '"' || strpbrk(text, "\r\n"))
+		return error_set(err, ERROR_UNSUPPORTED,
+				 "podman 4 cannot store %s %.*s: its value has a line end, or a "
+				 "quote at an end",
+				 instruction, (int)(value - text), text);
+	add_change(query, instruction, text);
+	return 0;
 }
 
-static void add_assignments(struct buffer *query, const struct json *config)
+static int add_assignments(struct buffer *query, const struct json *config, struct error **err)
 {
 	json_for_each(item, json_get(config, "Env")) {
-		const char *text = json_string_or(item, NULL, "");
-		const char *equals = strchr(text, '=');
-		cleanup_free char *value =
-			equals ? assignment(text, (size_t)(equals - text), equals + 1) : NULL;
-
-		if (value)
-			add_change(query, "ENV", value);
+		if (add_assignment(query, "ENV", json_string_or(item, NULL, ""), err) < 0)
+			return -1;
 	}
 	json_for_each(item, json_get(config, "Labels")) {
-		const char *name = json_key(item);
-		cleanup_free char *value =
-			assignment(name, strlen(name), json_string_or(item, NULL, ""));
+		cleanup_free char *text =
+			memory_printf("%s=%s", json_key(item), json_string_or(item, NULL, ""));
 
-		add_change(query, "LABEL", value);
+		if (add_assignment(query, "LABEL", text, err) < 0)
+			return -1;
 	}
+	return 0;
 }
 
-static void add_changes(struct buffer *query, const struct json *config)
+static int add_changes(struct buffer *query, const struct json *config, struct error **err)
 {
-	add_assignments(query, config);
+	if (add_assignments(query, config, err) < 0)
+		return -1;
 	add_list(query, config, "Entrypoint", "ENTRYPOINT");
 	add_list(query, config, "Cmd", "CMD");
 	add_string(query, config, "User", "USER");
@@ -89,6 +99,10 @@ static void add_changes(struct buffer *query, const struct json *config)
 		add_change(query, "VOLUME", text);
 		json_free(list);
 	}
+	if (query->failed)
+		return error_set(err, ERROR_UNSUPPORTED,
+				 "the image's configuration is too large for podman 4");
+	return 0;
 }
 
 static void add_parameter(struct buffer *query, const char *name, const char *value)
@@ -118,19 +132,15 @@ char *image_commit(struct engine *engine, const char *container, const struct js
 	CLEANUP(cleanup_json_free) struct json *answer = NULL;
 	bool body_ignored = engine_podman_major(engine) && engine_podman_major(engine) < 5;
 	struct buffer query;
-	int result;
+	int result = 0;
 
 	buffer_init(&query, CHANGES_LIMIT);
 	add_parameter(&query, "container", container);
 	add_parameter(&query, "comment", comment);
 	add_parameter(&query, "author", author);
 	if (body_ignored && config)
-		add_changes(&query, config);
-	if (query.failed)
-		result = error_set(err, ERROR_UNSUPPORTED,
-				   "the image's configuration is too large for podman %s",
-				   engine->podman);
-	else
+		result = add_changes(&query, config, err);
+	if (result == 0)
 		/* podman 4 fails without any body */
 		result = engine_call(engine, "POST",
 				     engine_path(engine, "/commit?pause=false%s", query.data),

@@ -76,8 +76,8 @@ static int thaw_for_podman(struct engine *engine, const char *id, struct error *
 
 int container_stop(struct engine *engine, const char *id, int timeout_s, struct error **err)
 {
-	cleanup_free char *rest = timeout_s < 0 ? memory_strdup("/stop")
-						: memory_printf("/stop?t=%d", timeout_s);
+	cleanup_free char *rest =
+		timeout_s < 0 ? memory_strdup("/stop") : memory_printf("/stop?t=%d", timeout_s);
 
 	if (thaw_for_podman(engine, id, err) < 0)
 		return -1;
@@ -139,8 +139,8 @@ static int await_removal(struct engine *engine, const char *id, struct error **e
 
 	for (;;) {
 		cleanup_error struct error *problem = NULL;
-		CLEANUP(cleanup_json_free) struct json *inspect =
-			container_inspect(engine, id, &problem);
+		CLEANUP(cleanup_json_free)
+		struct json *inspect = container_inspect(engine, id, &problem);
 
 		if (!inspect && problem->kind == ERROR_NOT_FOUND)
 			return 0;
@@ -164,8 +164,8 @@ int container_remove(struct engine *engine, const char *id, bool volumes, bool f
 	cleanup_free char *rest = memory_printf("?v=%d&force=%d", volumes, force);
 	cleanup_error struct error *problem = NULL;
 
-	if (engine_call(engine, "DELETE", container_path(engine, id, rest), NULL, NULL,
-			&problem) == 0 ||
+	if (engine_call(engine, "DELETE", container_path(engine, id, rest), NULL, NULL, &problem) ==
+		    0 ||
 	    problem->kind == ERROR_NOT_FOUND)
 		return 0;
 	if (problem->http_status == 409 && strstr(problem->message, "already in progress"))
@@ -202,7 +202,8 @@ int container_wait(struct engine *engine, const char *id, const char *condition,
 	if (message && *message)
 		return error_set(err, ERROR_FAILED, "engine: %s", message);
 	if (!json_is_number(json_get(answer, "StatusCode")))
-		return error_set(err, ERROR_ENGINE, "the engine does not tell how the container ended");
+		return error_set(err, ERROR_ENGINE,
+				 "the engine does not tell how the container ended");
 	if (exit_code)
 		*exit_code = (int)json_int(answer, "StatusCode");
 	return 0;
@@ -212,8 +213,8 @@ struct json *container_changes(struct engine *engine, const char *id, struct err
 {
 	struct json *answer = NULL;
 
-	if (engine_call(engine, "GET", container_path(engine, id, "/changes"), NULL, &answer,
-			err) < 0)
+	if (engine_call(engine, "GET", container_path(engine, id, "/changes"), NULL, &answer, err) <
+	    0)
 		return NULL;
 	if (json_is_array(answer))
 		return answer;
@@ -225,7 +226,7 @@ struct json *container_changes(struct engine *engine, const char *id, struct err
 struct json *container_top(struct engine *engine, const char *id, struct error **err)
 {
 	/* docker runs the host's ps; podman takes column names of its own. */
-	const char *columns = engine_is_podman(engine) ? "/top?ps_args=hpid,huid,args"
+	const char *columns = engine_is_podman(engine) ? "/top?ps_args=hpid,huser,args"
 						       : "/top?ps_args=-eo%20pid,uid,args";
 
 	return engine_get(engine, container_path(engine, id, columns), err);
@@ -290,8 +291,8 @@ int container_logs(struct engine *engine, const char *id, unsigned tail, struct 
 	cleanup_free char *rest = memory_printf("/logs?stdout=1&stderr=1&tail=%u", tail);
 	cleanup_free char *path = container_path(engine, id, rest);
 	struct transport_request request = {.method = "GET", .path = path};
-	CLEANUP(cleanup_exchange_free) struct exchange *exchange =
-		engine_exchange(engine, &request, err);
+	CLEANUP(cleanup_exchange_free)
+	struct exchange *exchange = engine_exchange(engine, &request, err);
 	struct log_reader reader = {.output = output};
 	char block[16384];
 	ssize_t count;

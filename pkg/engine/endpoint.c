@@ -101,8 +101,9 @@ static int parse_address(struct endpoint *endpoint, const char *address, struct 
 		return error_set(err, ERROR_USAGE, "\"%s\" is no address of an engine",
 				 endpoint->name);
 	free(endpoint->authority);
-	endpoint->authority = colon ? STEAL_POINTER(authority)
-				    : memory_printf("%s:%d", authority, endpoint->tls ? 2376 : 2375);
+	endpoint->authority =
+		colon ? STEAL_POINTER(authority)
+		      : memory_printf("%s:%d", authority, endpoint->tls ? 2376 : 2375);
 	base = path_clean(address + size);
 	free(endpoint->base_path);
 	endpoint->base_path = strcmp(base, "/") == 0 ? memory_strdup("") : memory_strdup(base);
@@ -113,15 +114,19 @@ static int parse_address(struct endpoint *endpoint, const char *address, struct 
 static int refuse_scheme(const char *host, struct error **err)
 {
 	if (text_has_prefix(host, "ssh://")) {
-		error_set(err, ERROR_UNSUPPORTED, "cannot reach the engine at \"%s\": "
-			  "ssh:// is not supported", host);
+		error_set(err, ERROR_UNSUPPORTED,
+			  "cannot reach the engine at \"%s\": "
+			  "ssh:// is not supported",
+			  host);
 		return error_hint(err, "forward the socket with \"ssh -nNT -L "
 				       "/tmp/docker.sock:/var/run/docker.sock USER@HOST\" and set "
 				       "DOCKER_HOST=unix:///tmp/docker.sock");
 	}
 	if (text_has_prefix(host, "npipe://")) {
-		error_set(err, ERROR_UNSUPPORTED, "cannot reach the engine at \"%s\": "
-			  "named pipes are Windows'", host);
+		error_set(err, ERROR_UNSUPPORTED,
+			  "cannot reach the engine at \"%s\": "
+			  "named pipes are Windows'",
+			  host);
 		return error_hint(err, "run it inside the Linux machine of the engine");
 	}
 	error_set(err, ERROR_USAGE, "\"%s\" is no address of an engine", host);

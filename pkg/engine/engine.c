@@ -14,7 +14,7 @@
 #include "engine/client.h"
 
 #define ANSWER_LIMIT (64u << 20)
-#define MESSAGE_LIMIT 2000
+#define MESSAGE_LIMIT 600
 
 /* ---- versions ---- */
 
@@ -64,8 +64,9 @@ static int choose_version(struct engine *engine, const char *highest, struct err
 		error_set(err, ERROR_UNSUPPORTED,
 			  "API version %s of the engine at %s is too old: %s is needed", chosen,
 			  engine_host(engine), ENGINE_OLDEST_API);
-		return error_hint(err, wanted ? "unset DOCKER_API_VERSION"
-					      : "docker 20.10 and podman 4 are the oldest that work");
+		return error_hint(err,
+				  wanted ? "unset DOCKER_API_VERSION"
+					 : "docker 20.10 and podman 4 are the oldest that work");
 	}
 	if (!wanted && compare_versions(highest, ENGINE_NEWEST_API) > 0)
 		parse_version(ENGINE_NEWEST_API, &major, &minor);
@@ -76,8 +77,8 @@ static int choose_version(struct engine *engine, const char *highest, struct err
 static int negotiate(struct engine *engine, struct error **err)
 {
 	struct transport_request request = {.method = "GET", .path = "/_ping"};
-	CLEANUP(cleanup_exchange_free) struct exchange *exchange =
-		engine_exchange(engine, &request, err);
+	CLEANUP(cleanup_exchange_free)
+	struct exchange *exchange = engine_exchange(engine, &request, err);
 	CLEANUP(cleanup_json_free) struct json *version = NULL;
 	const char *podman, *highest;
 
@@ -110,8 +111,8 @@ static struct engine *engine_new(const struct endpoint *endpoint, struct error *
 struct engine *engine_open(const char *host, struct error **err)
 {
 	CLEANUP(cleanup_endpoint_free) struct endpoint *endpoint = endpoint_resolve(host, err);
-	CLEANUP(cleanup_engine_free) struct engine *engine =
-		endpoint ? engine_new(endpoint, err) : NULL;
+	CLEANUP(cleanup_engine_free)
+	struct engine *engine = endpoint ? engine_new(endpoint, err) : NULL;
 
 	if (!engine || negotiate(engine, err) < 0)
 		return NULL;
@@ -169,14 +170,12 @@ void engine_set_cancel(struct engine *engine, const volatile int *flag)
 
 /* ---- the engine's words ---- */
 
-/* One line of printable text, whatever the engine or a proxy sent. */
+/* One line of printable text, whatever the engine or a proxy sent; of a long one both ends. */
 static char *one_line(const char *text, size_t size)
 {
-	char *line, *end;
+	cleanup_free char *line = memory_alloc(size + 1);
+	char *end = line;
 
-	if (size > MESSAGE_LIMIT)
-		size = MESSAGE_LIMIT;
-	line = end = memory_alloc(size + 1);
 	for (size_t i = 0; i < size && text[i]; i++) {
 		unsigned char c = (unsigned char)text[i];
 
@@ -188,7 +187,11 @@ static char *one_line(const char *text, size_t size)
 	while (end != line && (end[-1] == ' ' || end[-1] == '.'))
 		end--;
 	*end = '\0';
-	return line;
+	/* podman prints whole data structures in front of the reason */
+	if (end - line > MESSAGE_LIMIT)
+		return memory_printf("%.*s ... %s", MESSAGE_LIMIT / 2, line,
+				     end - MESSAGE_LIMIT / 2);
+	return STEAL_POINTER(line);
 }
 
 /* docker: {"message"}; podman: {"cause", "message", "response"}; a proxy: plain text. */
@@ -196,8 +199,8 @@ static char *answer_message(const char *body, size_t size)
 {
 	const char *begin = memchr(body, '{', size);
 	const char *end = begin ? memrchr(begin, '}', size - (size_t)(begin - body)) : NULL;
-	CLEANUP(cleanup_json_free) struct json *json =
-		end ? json_parse(begin, (size_t)(end + 1 - begin), NULL) : NULL;
+	CLEANUP(cleanup_json_free)
+	struct json *json = end ? json_parse(begin, (size_t)(end + 1 - begin), NULL) : NULL;
 	const char *message = json_string(json, "message");
 	const char *cause = json_string(json, "cause");
 	cleanup_free char *both = NULL;
@@ -223,9 +226,12 @@ static enum error_kind kind_of(const struct engine *engine, int status, const ch
 {
 	static const char *const space[] = {"no space left on device", "disk quota exceeded", NULL};
 	static const char *const taken[] = {"already in use", "already exists", NULL};
-	static const char *const unknown[] = {"no such container", "no such image",
-					      "image not known", "no such volume",
-					      "identifier is not a container", NULL};
+	static const char *const unknown[] = {"no such container",
+					      "no such image",
+					      "image not known",
+					      "no such volume",
+					      "identifier is not a container",
+					      NULL};
 
 	if (mentions(message, space))
 		return ERROR_NO_SPACE;
@@ -245,8 +251,10 @@ static int version_refused(struct engine *engine, const char *message, struct er
 	CLEANUP(cleanup_json_free) struct json *version = engine_version(engine, NULL);
 	const char *least = json_string_or(version, "MinAPIVersion", "a newer one");
 
-	error_set(err, ERROR_UNSUPPORTED, "the engine at %s refuses API version %s (400: %s); it "
-		  "speaks %s to %s", engine_host(engine), engine->version, message, least,
+	error_set(err, ERROR_UNSUPPORTED,
+		  "the engine at %s refuses API version %s (400: %s); it "
+		  "speaks %s to %s",
+		  engine_host(engine), engine->version, message, least,
 		  json_string_or(version, "ApiVersion", "an unknown one"));
 	return error_hint(err, compare_versions(least, ENGINE_NEWEST_API) > 0
 				       ? "this sidesnap is too old for that engine"
@@ -344,8 +352,8 @@ static int send_request(struct engine *engine, const char *method, const char *p
 		.body = text,
 		.body_size = text ? strlen(text) : 0,
 	};
-	CLEANUP(cleanup_exchange_free) struct exchange *exchange =
-		engine_exchange(engine, &request, err);
+	CLEANUP(cleanup_exchange_free)
+	struct exchange *exchange = engine_exchange(engine, &request, err);
 
 	if (answer)
 		*answer = NULL;

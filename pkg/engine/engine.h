@@ -108,7 +108,7 @@ int container_wait(struct engine *engine, const char *id, const char *condition,
 /* container_changes(engine, id, err): Array of {Path, Kind: 0 modified, 1 added, 2 deleted}; never NULL JSON. */
 struct json *container_changes(struct engine *engine, const char *id, struct error **err);
 
-/* container_top(engine, id, err): /top with pid, uid, args. */
+/* container_top(engine, id, err): /top; columns: the host's pid, user id, command with arguments. */
 struct json *container_top(struct engine *engine, const char *id, struct error **err);
 
 /* container_logs(engine, id, tail, output, err): Last ${tail} lines, both streams, de-multiplexed. */
@@ -190,6 +190,7 @@ ssize_t attachment_read(struct attachment *attachment, int *stream, void *data, 
  * attachment_write(attachment, data, size, err):
  * All of it. While it waits for room it takes what arrives into a side buffer (16 MiB)
  * for later reads; fails when that is full and the other end does not read for a minute.
+ * After a failure what the other end had to say can still be read.
  */
 int attachment_write(struct attachment *attachment, const void *data, size_t size,
 		     struct error **err);
@@ -213,8 +214,8 @@ int image_remove(struct engine *engine, const char *reference, bool force, bool 
  * POST /commit with pause=false and no tag. ${config} names every field of the image's
  * configuration explicitly; engines union Labels, Env, ExposedPorts and Volumes with the
  * container's, and an empty User or WorkingDir takes the container's. On podman 4, which
- * ignores the body, it is sent as changes=: there the health check is lost, and values of
- * labels with quotes, backslashes or line ends are refused.
+ * ignores the body, it is sent as changes=: there the health check is lost, and values
+ * with a line end, or a quote at either end, are refused (ERROR_UNSUPPORTED).
  * Returns the id with "sha256:", to be freed.
  */
 char *image_commit(struct engine *engine, const char *container, const struct json *config,

@@ -74,7 +74,8 @@ static int run_read(struct run *run, struct error **err)
 	cleanup_error struct error *problem = NULL;
 	char block[16384];
 	int stream = 1;
-	ssize_t count = attachment_read(run->attachment, &stream, block, sizeof(block), 0, &problem);
+	ssize_t count =
+		attachment_read(run->attachment, &stream, block, sizeof(block), 0, &problem);
 
 	if (count > 0) {
 		keep(stream == 2 && exec->errors ? exec->errors : exec->output, block,
@@ -154,7 +155,8 @@ static int exec_exit_code(struct engine *engine, const char *exec_id, int *exit_
 	uint64_t end = clock_monotonic_ms() + EXIT_WAIT_MS;
 
 	for (unsigned pause = 5;; pause = pause < 200 ? 2 * pause : pause) {
-		CLEANUP(cleanup_json_free) struct json *state =
+		CLEANUP(cleanup_json_free)
+		struct json *state =
 			engine_get(engine, engine_path(engine, "/exec/%s/json", exec_id), err);
 		const struct json *code = json_get(state, "ExitCode");
 
@@ -165,7 +167,8 @@ static int exec_exit_code(struct engine *engine, const char *exec_id, int *exit_
 			return 0;
 		}
 		if (clock_monotonic_ms() >= end)
-			return error_set(err, ERROR_ENGINE, "the engine does not tell how it ended");
+			return error_set(err, ERROR_ENGINE,
+					 "the engine does not tell how it ended");
 		if (transport_pause(engine->transport, pause, err) < 0)
 			return -1;
 	}
@@ -185,13 +188,15 @@ int container_exec(struct engine *engine, const char *id, struct container_exec 
 		goto fail;
 	json_set_bool(body, "Detach", false);
 	json_set_bool(body, "Tty", false);
-	attachment = engine_hijack(engine, engine_path(engine, "/exec/%s/start", exec_id), body, err);
+	attachment =
+		engine_hijack(engine, engine_path(engine, "/exec/%s/start", exec_id), body, err);
 	if (!attachment)
 		goto fail;
 	run.attachment = attachment;
 	if (exec->timeout_ms)
 		run.deadline_ms = clock_monotonic_ms() + exec->timeout_ms;
-	if (run_streams(&run, err) < 0 || exec_exit_code(engine, exec_id, &exec->exit_code, err) < 0)
+	if (run_streams(&run, err) < 0 ||
+	    exec_exit_code(engine, exec_id, &exec->exit_code, err) < 0)
 		goto fail;
 	return 0;
 fail:

@@ -22,7 +22,8 @@ struct json *image_history(struct engine *engine, const char *reference, struct 
 
 struct json *image_list(struct engine *engine, const struct json *filters, struct error **err)
 {
-	return engine_get(engine, engine_filters(engine_path(engine, "/images/json"), filters), err);
+	return engine_get(engine, engine_filters(engine_path(engine, "/images/json"), filters),
+			  err);
 }
 
 int image_tag(struct engine *engine, const char *image, const char *repository, const char *tag,
@@ -43,8 +44,8 @@ int image_remove(struct engine *engine, const char *reference, bool force, bool 
 {
 	cleanup_free char *escaped = engine_escape_reference(reference);
 
-	return engine_call(engine, "DELETE",
-			   engine_path(engine, "/images/%s?force=%d&noprune=%d", escaped, force,
-				       !prune),
-			   NULL, answer, err);
+	return engine_call(
+		engine, "DELETE",
+		engine_path(engine, "/images/%s?force=%d&noprune=%d", escaped, force, !prune), NULL,
+		answer, err);
 }

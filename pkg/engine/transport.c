@@ -140,11 +140,14 @@ static int connect_error(const struct endpoint *endpoint, int number, const char
 	error_set(err, ERROR_ENGINE, "cannot reach the engine at %s: %s", endpoint->name,
 		  number ? strerror(number) : reason);
 	if (endpoint->socket_path && number == EACCES)
-		return error_hint(err, "run as root, or become a member of the group that owns "
-				       "%s (usually \"docker\")", endpoint->socket_path);
+		return error_hint(err,
+				  "run as root, or become a member of the group that owns "
+				  "%s (usually \"docker\")",
+				  endpoint->socket_path);
 	if (endpoint->socket_path && number == ENOENT)
-		return error_hint(err, "start the engine; inside a container, mount the socket "
-				       "with -v %s:/var/run/docker.sock; or set DOCKER_HOST",
+		return error_hint(err,
+				  "start the engine; inside a container, mount the socket "
+				  "with -v %s:/var/run/docker.sock; or set DOCKER_HOST",
 				  endpoint->socket_path);
 	return error_hint(err, "is the engine running? Check DOCKER_HOST and \"docker info\"");
 }
@@ -293,9 +296,9 @@ static void set_request(struct exchange *exchange)
 {
 	const struct transport_request *request = &exchange->request;
 	CURL *easy = exchange->easy;
-	cleanup_free char *type = memory_printf(
-		"Content-Type:%s%s", request->content_type ? " " : "",
-		request->content_type ? request->content_type : "");
+	cleanup_free char *type =
+		memory_printf("Content-Type:%s%s", request->content_type ? " " : "",
+			      request->content_type ? request->content_type : "");
 
 	if (strcmp(request->method, "HEAD") == 0) {
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
@@ -439,8 +442,8 @@ static int exchange_check(struct exchange *exchange, struct error **err)
 struct exchange *exchange_open(struct transport *transport, const struct transport_request *request,
 			       struct error **err)
 {
-	CLEANUP(cleanup_exchange_free) struct exchange *exchange =
-		exchange_new(transport, request, err);
+	CLEANUP(cleanup_exchange_free)
+	struct exchange *exchange = exchange_new(transport, request, err);
 
 	if (!exchange)
 		return NULL;
@@ -522,8 +525,8 @@ static int stop_connecting(void *context, curl_off_t a, curl_off_t b, curl_off_t
 
 struct connection *connection_open(const struct transport *transport, struct error **err)
 {
-	CLEANUP(cleanup_connection_free) struct connection *connection =
-		memory_zalloc(sizeof(*connection));
+	CLEANUP(cleanup_connection_free)
+	struct connection *connection = memory_zalloc(sizeof(*connection));
 	CURL *easy = connection->easy = curl_easy_init();
 	cleanup_free char *url = endpoint_url(transport->endpoint, "/");
 	CURLcode code;

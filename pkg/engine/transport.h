@@ -31,10 +31,10 @@ int transport_pause(struct transport *transport, unsigned milliseconds, struct e
 typedef ssize_t transport_source(void *context, void *data, size_t size, struct error **err);
 
 struct transport_request {
-	const char *method;	    /* "GET", "HEAD", "POST", "PUT", "DELETE" */
-	const char *path;	    /* with its query, escaped; the base path comes in front */
-	const char *content_type;   /* of the body, NULL: none */
-	const void *body;	    /* ${body_size} bytes, borrowed until the exchange is freed */
+	const char *method;	  /* "GET", "HEAD", "POST", "PUT", "DELETE" */
+	const char *path;	  /* with its query, escaped; the base path comes in front */
+	const char *content_type; /* of the body, NULL: none */
+	const void *body;	  /* ${body_size} bytes, borrowed until the exchange is freed */
 	size_t body_size;
 	transport_source *source; /* instead of body: sent chunked; must not use this transport */
 	void *source_context;
