@@ -217,7 +217,7 @@ struct helper *helper_create(const struct session *session,
 			     const struct helper_specification *specification, struct error **err)
 {
 	struct helper *helper = memory_zalloc(sizeof(*helper));
-	cleanup_json_free struct json *image = NULL, *body = NULL;
+	CLEANUP(cleanup_json_free) struct json *image = NULL, *body = NULL;
 
 	helper->session = session;
 	wire_decoder_init(&helper->decoder);
@@ -247,7 +247,7 @@ fail:
 /* Why the helper's stream ended, as far as the engine knows. */
 static int explain_end(struct helper *helper, struct error **err)
 {
-	cleanup_json_free struct json *inspect = NULL, *target = NULL;
+	CLEANUP(cleanup_json_free) struct json *inspect = NULL, *target = NULL;
 	struct engine *engine = helper->session->engine;
 	int64_t code;
 
@@ -315,7 +315,7 @@ static int receive(struct helper *helper, struct wire_frame *frame, struct error
 
 static void show_progress(struct helper *helper, const struct wire_frame *frame)
 {
-	cleanup_json_free struct json *json = wire_frame_json(frame, NULL);
+	CLEANUP(cleanup_json_free) struct json *json = wire_frame_json(frame, NULL);
 	uint64_t files = 0, bytes = 0, total = 0;
 
 	json_uint_checked(json, "files", 1ULL << 52, &files);
@@ -332,7 +332,7 @@ int helper_wait(struct helper *helper, enum wire_type type, struct json **answer
 	struct wire_frame frame;
 
 	while (receive(helper, &frame, err) == 0) {
-		cleanup_json_free struct json *json = NULL;
+		CLEANUP(cleanup_json_free) struct json *json = NULL;
 
 		if (frame.type == WIRE_PROGRESS) {
 			show_progress(helper, &frame);
@@ -365,7 +365,7 @@ static int send_buffer(struct helper *helper, const struct buffer *buffer, struc
 		return 0;
 	/* What it said before it went is the better reason. */
 	while (receive(helper, &frame, err) == 0) {
-		cleanup_json_free struct json *json = NULL;
+		CLEANUP(cleanup_json_free) struct json *json = NULL;
 
 		if (frame.type != WIRE_FAILED)
 			continue;
@@ -403,7 +403,7 @@ int helper_send_data(struct helper *helper, const void *data, size_t size, struc
 int helper_start(struct helper *helper, const struct json *job, struct json **ready,
 		 struct error **err)
 {
-	cleanup_json_free struct json *hello = json_new_object(), *answer = NULL;
+	CLEANUP(cleanup_json_free) struct json *hello = json_new_object(), *answer = NULL;
 	uint64_t version = 0;
 
 	helper->attachment = container_attach(helper->session->engine, helper->id, err);

@@ -48,7 +48,7 @@ bool helper_is_ours(const struct json *inspect)
 bool helper_is_alive(const struct session *session, const struct json *inspect)
 {
 	const struct json *state = json_get(inspect, "State");
-	cleanup_json_free struct json *info = NULL;
+	CLEANUP(cleanup_json_free) struct json *info = NULL;
 	struct timespec created, now;
 
 	if (json_bool(state, "Running"))
@@ -64,7 +64,7 @@ bool helper_is_alive(const struct session *session, const struct json *inspect)
 
 int helper_lock_break(const struct session *session, const char *name, struct error **err)
 {
-	cleanup_json_free struct json *holder = container_inspect(session->engine, name, err);
+	CLEANUP(cleanup_json_free) struct json *holder = container_inspect(session->engine, name, err);
 	const char *purpose;
 
 	if (!holder)
@@ -90,7 +90,7 @@ int helper_lock_break(const struct session *session, const char *name, struct er
 
 struct json *helper_list(const struct session *session, struct error **err)
 {
-	cleanup_json_free struct json *filters = json_new_object(), *found = NULL;
+	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *found = NULL;
 	struct json *helpers = json_new_array();
 
 	json_add_string(json_set_array(filters, "label"), LABEL_ROLE "=helper");

@@ -1,0 +1,377 @@
+/*
+ * sidesnap create: the snapshot flow. Whatever fails, create_release() leaves the
+ * target running as it was, and there is a tag only when everything behind it is whole.
+ */
+#include "snapshot/create.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "driver/driver.h"
+#include "snapshot/archive_stream.h"
+#include "snapshot/image_config.h"
+#include "snapshot/labels.h"
+#include "snapshot/writers.h"
+#include "tree/manifest.h"
+
+/* A writer that appears while we read makes the create start again, so often. */
+#define ATTEMPTS 3
+
+static struct json *capture_job(const struct create *create)
+{
+	struct json *job = create_job(create, "capture"), *extra, *list;
+	size_t index = 0;
+
+	json_set_string(job, "id", create->identity.id);
+	json_set_string(job, "parent", create->identity.parent);
+	json_set_string(job, "lineage", create->identity.lineage);
+	json_set_string(job, "created", create->identity.created);
+	json_set_string(job, "architecture", json_string_or(create->image, "Architecture", ""));
+	json_set_string(job, "agent_path", helper_agent_path(create->helper));
+	if (create->options->reserve_bytes != UINT64_MAX)
+		json_set_int(job, "min_free", (int64_t)create->options->reserve_bytes);
+	for (size_t i = 0; i < create->plan.count; i++) {
+		struct json *tree = json_first(json_get(job, "trees"));
+
+		if (create->plan.trees[i].dropped)
+			continue;
+		for (size_t skip = index++; skip; skip--)
+			tree = json_next(tree);
+		json_set_bool(tree, "seed", create->seeds[i] != NULL);
+	}
+	extra = json_set_object(job, "extra");
+	json_set_string(extra, "stop_signal",
+			json_string_or(json_get(create->target.inspect, "Config"), "StopSignal",
+				       "SIGTERM"));
+	list = json_set_array(extra, "omitted_variables");
+	for (size_t i = 0; i < create->omitted.count; i++)
+		json_add_string(list, create->omitted.items[i]);
+	json_set_string(extra, "driver",
+			create->plan.driver.driver ? create->plan.driver.driver->name : "");
+	list = json_set_array(extra, "guards");
+	for (size_t i = 0; i < create->plan.driver.guards.count; i++)
+		json_add_string(list, create->plan.driver.guards.items[i]);
+	return job;
+}
+
+static int send_seeds(struct create *create, struct error **err)
+{
+	size_t index = 0;
+
+	for (size_t i = 0; i < create->plan.count; i++) {
+		if (create->plan.trees[i].dropped)
+			continue;
+		if (create->seeds[i] && seed_send(create->helper, index, create->seeds[i], err) < 0)
+			return -1;
+		index++;
+	}
+	return 0;
+}
+
+static int run_prepare(struct create *create, struct error **err)
+{
+	const struct driver_match *driver = &create->plan.driver;
+
+	if (!driver->driver || !create->target.running || create->target.paused ||
+	    create->options->stopped)
+		return 0;
+	progress_phase(create->session->progress, "preparing %s", driver->driver->name);
+	create->freeze.release = create->release;
+	create->freeze.release_target = create->target.id;
+	create->freeze.release_due = create->release != NULL;
+	if (driver_prepare(create->session->engine, create->target.id, driver, err) < 0)
+		return error_prefix(err, "cannot prepare %s in container \"%s\"",
+				    driver->driver->name, create->target.name);
+	failpoint("create/prepared");
+	return session_check(create->session, err);
+}
+
+static int stop_target(struct create *create, struct error **err)
+{
+	if (!create->options->stopped || !create->target.running)
+		return 0;
+	progress_phase(create->session->progress, "stopping \"%s\"", create->target.name);
+	create->stopped_by_us = true;
+	if (container_stop(create->session->engine, create->target.id, -1, err) < 0)
+		return error_prefix(err, "cannot stop container \"%s\"", create->target.name);
+	failpoint("create/stopped");
+	return 0;
+}
+
+/* /changes as [[path, kind]...] without what is hidden. */
+static struct json *find_changes(struct create *create, struct error **err)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *found =
+		container_changes(create->session->engine, create->target.id, err);
+	struct json *changes;
+
+	if (!found)
+		return NULL;
+	changes = json_new_array();
+	json_for_each(item, found) {
+		struct json *pair = json_add(changes, json_new_array());
+
+		json_add_string(pair, json_string_or(item, "Path", "/"));
+		json_add(pair, json_new_int(json_int(item, "Kind")));
+	}
+	return changes;
+}
+
+/* From the freeze to the last byte read. */
+static int read_frozen(struct create *create, const struct json *ready, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *go = json_new_object();
+	struct json *changes;
+
+	if (stop_target(create, err) < 0 ||
+	    freeze_wait_turn(&create->freeze, helper_id(create->helper), err) < 0)
+		return -1;
+	progress_phase(create->session->progress, create->freeze.ids.count
+							  ? "reading (%zu container%s frozen)"
+							  : "reading",
+		       create->freeze.ids.count, create->freeze.ids.count == 1 ? "" : "s");
+	if (freeze_begin(&create->freeze, err) < 0)
+		return -1;
+	failpoint("create/frozen");
+	free(create->identity.created);
+	create->identity.created = clock_format(clock_now());
+	changes = find_changes(create, err);
+	if (!changes)
+		return -1;
+	json_set(go, "changes", changes);
+	json_set_string(go, "created", create->identity.created);
+	if (helper_send(create->helper, WIRE_GO, go, err) < 0)
+		return -1;
+	if (!create->by_process &&
+	    own_send(create->session, create->helper, &create->target, changes,
+		     json_get(ready, "own_paths"), &create->hidden, err) < 0)
+		return -1;
+	if (helper_wait(create->helper, WIRE_CAPTURED, NULL, err) < 0)
+		return -1;
+	failpoint("create/captured");
+	if (freeze_check(&create->freeze, err) < 0) {
+		create->disturbed = true;
+		return -1;
+	}
+	return 0;
+}
+
+/* Whether somebody who can write began to run and was not frozen. */
+static int check_no_new_writer(struct create *create, struct error **err)
+{
+	struct string_list now = {0}, unfreezable = {0};
+	int result = 0;
+
+	if (create->options->live)
+		return 0;
+	if (writers_find(create->session, &create->target, &create->plan, &now, &unfreezable,
+			 err) < 0)
+		result = -1;
+	for (size_t i = 0; i < now.count && result == 0; i++) {
+		if (string_list_has(&create->freeze.ids, now.items[i]) ||
+		    strcmp(now.items[i], create->target.id) == 0)
+			continue;
+		error_set(err, ERROR_BUSY,
+			  "container %.12s began to write the same data while it was read",
+			  now.items[i]);
+		result = error_hint(err, "try again");
+		create->disturbed = true;
+	}
+	string_list_release(&now);
+	string_list_release(&unfreezable);
+	return result;
+}
+
+int create_capture(struct create *create, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *job = capture_job(create), *ready = NULL;
+	cleanup_error struct error *thaw_problem = NULL;
+	int result;
+
+	progress_phase(create->session->progress, "starting the helper");
+	if (helper_start(create->helper, job, &ready, err) < 0 || send_seeds(create, err) < 0 ||
+	    run_prepare(create, err) < 0 ||
+	    freeze_arm(&create->freeze, create->options->stopped && create->target.running
+						? create->target.id
+						: NULL,
+		       err) < 0)
+		return -1;
+	create->session->heartbeat = freeze_heartbeat;
+	create->session->heartbeat_context = &create->freeze;
+	result = read_frozen(create, ready, err);
+	create->session->heartbeat = NULL;
+	if (freeze_end(&create->freeze, &thaw_problem) < 0) {
+		error_append(err, STEAL_POINTER(thaw_problem));
+		result = -1;
+	}
+	failpoint("create/thawed");
+	if (result < 0 || check_no_new_writer(create, err) < 0)
+		return -1;
+	if (create->stopped_by_us) {
+		if (container_start(create->session->engine, create->target.id, err) < 0)
+			return error_prefix(err, "cannot start container \"%s\" again",
+					    create->target.name);
+		create->stopped_by_us = false;
+	}
+	watchdog_dismiss(STEAL_POINTER(create->freeze.watchdog));
+	progress_phase(create->session->progress, "writing");
+	return helper_wait(create->helper, WIRE_DONE, &create->done, err);
+}
+
+/* The trees as label and result show them. */
+static struct json *result_trees(const struct create *create, uint64_t *bytes)
+{
+	struct json *trees = json_new_array();
+	const struct json *done = json_first(json_get(create->done, "trees"));
+
+	for (size_t i = 0; i < create->plan.count; i++) {
+		const struct plan_tree *tree = &create->plan.trees[i];
+		struct json *item, *paths;
+
+		if (tree->dropped)
+			continue;
+		item = json_add_object(trees);
+		json_set_string(item, "kind", tree->kind == TREE_VOLUME ? "volume" : "bind");
+		json_set_string(item, "name", tree->name);
+		paths = json_set_array(item, "paths");
+		for (size_t p = 0; p < tree->paths.count; p++)
+			json_add_string(paths, tree->paths.items[p]);
+		json_set_int(item, "entries", json_int(done, "entries"));
+		json_set_int(item, "bytes", json_int(done, "bytes"));
+		json_set_string(item, "hash", json_string_or(done, "hash", ""));
+		*bytes += (uint64_t)json_int(done, "bytes");
+		done = done ? json_next(done) : NULL;
+	}
+	return trees;
+}
+
+/* Sockets and the like inside the trees, besides the mounts that were left out. */
+static void note_skipped(struct create *create)
+{
+	json_for_each(item, json_get(create->done, "skipped")) {
+		size_t index = (size_t)json_int(item, "tree"), seen = 0;
+
+		for (size_t i = 0; i < create->plan.count; i++) {
+			cleanup_free char *path = NULL;
+
+			if (create->plan.trees[i].dropped || seen++ != index)
+				continue;
+			path = path_join(create->plan.trees[i].paths.items[0],
+					 json_string_or(item, "path", ""));
+			plan_not_captured(&create->plan, path, "socket",
+					  "exists only while its process runs");
+		}
+	}
+}
+
+static struct json *make_result(const struct create *create, const char *image,
+				const char *reference, struct json *trees, uint64_t bytes)
+{
+	struct json *result = json_new_object(), *list;
+	const struct identity *identity = &create->identity;
+
+	json_set_string(result, "reference", reference);
+	json_set_string(result, "id", identity->id);
+	json_set_string(result, "image", image);
+	json_set_string(result, "target", create->target.name);
+	json_set_string(result, "target_id", create->target.id);
+	json_set_string(result, "parent", identity->parent);
+	json_set_string(result, "lineage", identity->lineage);
+	json_set_string(result, "created", identity->created);
+	json_set_string(result, "title", text_or(create->options->title, ""));
+	json_set_string(result, "kind", create->options->safety ? "safety" : "user");
+	json_set_string(result, "consistency", create_consistency(create));
+	json_set_string(result, "driver",
+			create->plan.driver.driver ? create->plan.driver.driver->name : "");
+	json_set_int(result, "frozen_ms", (int64_t)create->freeze.duration_ms);
+	json_set_int(result, "duration_ms", (int64_t)(clock_monotonic_ms() - create->started_ms));
+	json_set_int(result, "bytes", (int64_t)bytes);
+	json_set_int(result, "new_bytes", json_int(create->done, "new_bytes"));
+	json_set_int(result, "stored_bytes", json_int(create->done, "stored_bytes"));
+	json_set(result, "trees", trees);
+	json_set(result, "own", json_is_object(json_get(create->done, "own"))
+					? json_copy(json_get(create->done, "own"))
+					: json_new_object());
+	json_set(result, "not_captured", json_copy(create->plan.not_captured));
+	json_set(result, "frozen", create_container_names(create, &create->freeze.ids));
+	list = json_set_array(result, "omitted_variables");
+	for (size_t i = 0; i < create->omitted.count; i++)
+		json_add_string(list, create->omitted.items[i]);
+	return result;
+}
+
+int create_commit(struct create *create, struct json **result, struct error **err)
+{
+	struct engine *engine = create->session->engine;
+	CLEANUP(cleanup_json_free) struct json *config = NULL, *trees = NULL;
+	cleanup_free char *image = NULL;
+	cleanup_free char *reference = reference_format(&create->reference);
+	struct image_facts facts;
+	uint64_t bytes = 0;
+
+	progress_phase(create->session->progress, "committing the image");
+	trees = result_trees(create, &bytes);
+	note_skipped(create);
+	facts = (struct image_facts){
+		.target = &create->target, .image = create->image, .options = create->options,
+		.plan = &create->plan, .identity = &create->identity, .done = create->done,
+		.consistency = create_consistency(create), .environment = &create->environment,
+		.omitted = &create->omitted, .not_captured = create->plan.not_captured,
+		.trees = trees, .bytes = bytes,
+	};
+	config = image_config(&facts);
+	image = image_commit(engine, helper_id(create->helper), config, "sidesnap create", "", err);
+	if (!image)
+		return error_prefix(err, "cannot commit the snapshot");
+	failpoint("create/committed");
+	if (session_check(create->session, err) < 0 ||
+	    image_tag(engine, image, create->reference.repository, create->reference.tag, err) < 0) {
+		cleanup_error struct error *problem = NULL;
+
+		engine_set_cancel(engine, NULL);
+		image_remove(engine, image, false, true, NULL, &problem);
+		engine_set_cancel(engine, create->session->cancelled);
+		return error_prefix(err, "cannot tag the snapshot as \"%s\"", reference);
+	}
+	failpoint("create/tagged");
+	*result = make_result(create, image, reference, STEAL_POINTER(trees), bytes);
+	return 0;
+}
+
+static int create_once(struct session *session, const struct create_options *options, bool *again,
+		       struct json **result, struct error **err)
+{
+	struct create create;
+	int outcome = -1;
+
+	create_init(&create, session, options);
+	if (create_prepare(&create, err) == 0 && create_helper(&create, "create", err) == 0 &&
+	    create_capture(&create, err) == 0)
+		outcome = create_commit(&create, result, err);
+	*again = create.disturbed;
+	create_release(&create);
+	return outcome;
+}
+
+int snapshot_create(struct session *session, const struct create_options *options,
+		    struct json **result, struct error **err)
+{
+	for (int attempt = 1;; attempt++) {
+		cleanup_error struct error *problem = NULL;
+		bool again = false;
+
+		if (create_once(session, options, &again, result, &problem) == 0)
+			return 0;
+		/* Thawed by somebody, or a new writer: what was read is not of one instant. */
+		if (again && attempt < ATTEMPTS && session_check(session, NULL) == 0) {
+			progress_warn(session->progress, "%s; starting again", problem->message);
+			continue;
+		}
+		error_append(err, STEAL_POINTER(problem));
+		return error_prefix(err, "no snapshot of \"%s\" was made", options->target);
+	}
+}

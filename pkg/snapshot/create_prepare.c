@@ -1,0 +1,318 @@
+/*
+ * The first part of a create: what is to be captured, from whom, under which name,
+ * and every reason to refuse, while nothing has been touched.
+ */
+#include "snapshot/create.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/path.h"
+#include "snapshot/archive_stream.h"
+#include "snapshot/command.h"
+#include "snapshot/helper_lock.h"
+#include "snapshot/labels.h"
+#include "snapshot/writers.h"
+
+void create_init(struct create *create, struct session *session,
+		 const struct create_options *options)
+{
+	memset(create, 0, sizeof(*create));
+	create->session = session;
+	create->options = options;
+	create->started_ms = clock_monotonic_ms();
+	plan_init(&create->plan);
+	freeze_init(&create->freeze, session);
+}
+
+/* The target runs again, whatever happened. */
+static void start_again(struct create *create)
+{
+	cleanup_error struct error *problem = NULL;
+	struct session *session = create->session;
+
+	if (!create->stopped_by_us)
+		return;
+	engine_set_cancel(session->engine, NULL);
+	if (container_start(session->engine, create->target.id, &problem) < 0)
+		progress_warn(session->progress,
+			      "cannot start container \"%s\" again: %s; run \"docker start %s\"",
+			      create->target.name, problem->message, create->target.name);
+	else
+		create->stopped_by_us = false;
+	engine_set_cancel(session->engine, session->cancelled);
+}
+
+void create_release(struct create *create)
+{
+	freeze_end(&create->freeze, NULL);
+	start_again(create);
+	create->session->heartbeat = NULL;
+	helper_free(create->helper);
+	freeze_release(&create->freeze);
+	for (size_t i = 0; create->seeds && i < create->plan.count; i++)
+		json_free(create->seeds[i]);
+	free(create->seeds);
+	json_free(create->done);
+	json_free(create->release);
+	string_list_release(&create->environment);
+	string_list_release(&create->omitted);
+	string_list_release(&create->hidden);
+	string_list_release(&create->unfreezable);
+	reference_release(&create->reference);
+	identity_release(&create->identity);
+	plan_release(&create->plan);
+	json_free(create->image);
+	target_release(&create->target);
+}
+
+static int check_options(const struct create *create, struct error **err)
+{
+	const struct create_options *options = create->options;
+
+	if (options->stopped && options->live)
+		return error_set(err, ERROR_USAGE, "--stopped and --live exclude each other");
+	if (options->stopped && create->target.running &&
+	    json_bool(json_get(create->target.inspect, "HostConfig"), "AutoRemove")) {
+		error_set(err, ERROR_REFUSED,
+			  "container \"%s\" was started with --rm: stopping it would delete it",
+			  create->target.name);
+		return error_hint(err, "leave --stopped out: it is then frozen for the copy");
+	}
+	if (options->stopped && create->target.paused) {
+		error_set(err, ERROR_REFUSED, "container \"%s\" is paused", create->target.name);
+		return error_hint(err, "leave --stopped out: a paused container can be captured "
+				       "as it is");
+	}
+	return 0;
+}
+
+/* The tag: a valid one, and not taken unless --force. */
+static int choose_reference(struct create *create, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *taken = NULL;
+	cleanup_error struct error *problem = NULL;
+	cleanup_free char *text = NULL;
+
+	if (!create->options->reference) {
+		reference_default(create->target.name, clock_now(), &create->reference);
+		return 0;
+	}
+	if (reference_parse(create->options->reference, &create->reference, err) < 0)
+		return -1;
+	text = reference_format(&create->reference);
+	taken = image_inspect(create->session->engine, text, &problem);
+	if (!taken && problem->kind != ERROR_NOT_FOUND) {
+		error_append(err, STEAL_POINTER(problem));
+		return -1;
+	}
+	if (taken && !create->options->force) {
+		error_set(err, ERROR_EXISTS, "\"%s\" exists already", text);
+		return error_hint(err, "choose another tag, or use --force to move it");
+	}
+	create->reference_taken = taken != NULL;
+	return 0;
+}
+
+/* Engine and agent put these into every container; a mount hides what lies below it. */
+static void find_hidden(struct create *create)
+{
+	static const char *const always[] = {"/dev",	    "/proc",	     "/sys",
+					     "/run/secrets", "/etc/hosts",   "/etc/hostname",
+					     "/etc/resolv.conf", "/.dockerenv", "/run/.containerenv",
+					     "/.sidesnap"};
+
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		string_list_add(&create->hidden, always[i]);
+	for (size_t i = 0; i < create->plan.mounts.count; i++)
+		if (!string_list_has(&create->plan.included, create->plan.mounts.items[i]))
+			string_list_add(&create->hidden, create->plan.mounts.items[i]);
+	for (size_t i = 0; i < create->options->excluded.count; i++)
+		string_list_add(&create->hidden, create->options->excluded.items[i]);
+}
+
+static int find_writers(struct create *create, struct error **err)
+{
+	cleanup_free char *who = NULL;
+
+	if (writers_find(create->session, &create->target, &create->plan, &create->freeze.ids,
+			 &create->unfreezable, err) < 0)
+		return -1;
+	if (create->options->live) {
+		string_list_release(&create->freeze.ids);
+		return 0;
+	}
+	if (create->options->stopped && create->target.running &&
+	    create->freeze.ids.count && strcmp(create->freeze.ids.items[0], create->target.id) == 0) {
+		free(create->freeze.ids.items[0]);
+		memmove(create->freeze.ids.items, create->freeze.ids.items + 1,
+			create->freeze.ids.count * sizeof(char *));
+		create->freeze.ids.count--;
+	}
+	if (!create->unfreezable.count)
+		return 0;
+	who = string_list_join(&create->unfreezable, ", ");
+	error_set(err, ERROR_REFUSED,
+		  "cannot freeze what can write the data of container \"%s\": %s",
+		  create->target.name, who);
+	return error_hint(err, "mount the volume read-only there, stop that container, or use "
+			       "--live for a snapshot that is not of one instant");
+}
+
+/* A reset or replace that is under way, or was cut off, owns the container. */
+static int check_no_restore(struct create *create, struct error **err)
+{
+	cleanup_free char *name = helper_lock_name(create->target.id, "restore");
+	CLEANUP(cleanup_json_free) struct json *holder = NULL;
+
+	if (create->options->safety)
+		return 0;
+	holder = container_inspect(create->session->engine, name, NULL);
+	if (!holder || !helper_is_ours(holder))
+		return 0;
+	error_set(err, ERROR_BUSY, "container \"%s\" is being restored, or a restore of it was "
+				   "interrupted", create->target.name);
+	return error_hint(err, "wait for it, or run \"sidesnap doctor\"");
+}
+
+int create_prepare(struct create *create, struct error **err)
+{
+	struct session *session = create->session;
+
+	progress_phase(session->progress, "looking at \"%s\"", create->options->target);
+	if (target_find(session, create->options->target, &create->target, err) < 0 ||
+	    check_options(create, err) < 0 || check_no_restore(create, err) < 0)
+		return -1;
+	create->image = image_inspect(session->engine, create->target.image_id, err);
+	if (!create->image) {
+		error_prefix(err, "cannot inspect the image of container \"%s\"",
+			     create->target.name);
+		return error_hint(err, "the image was deleted under the container; tag or pull it "
+				       "again (%s)", create->target.image_id);
+	}
+	if (command_check(&create->target, create->image, create->options, err) < 0 ||
+	    choose_reference(create, err) < 0 ||
+	    plan_make(session, &create->target, create->image, create->options, &create->plan,
+		      err) < 0 ||
+	    find_writers(create, err) < 0 ||
+	    identity_find(session, &create->target, create->image, &create->identity, err) < 0)
+		return -1;
+	command_environment(&create->target, create->image, create->options,
+			    &create->plan.driver, &create->environment, &create->omitted);
+	create->by_process = create->target.running && !create->options->stopped;
+	return 0;
+}
+
+struct json *create_container_names(const struct create *create, const struct string_list *ids)
+{
+	struct json *names = json_new_array();
+
+	for (size_t i = 0; i < ids->count; i++) {
+		CLEANUP(cleanup_json_free)
+		struct json *inspect =
+			container_inspect(create->session->engine, ids->items[i], NULL);
+		const char *name = json_string_or(inspect, "Name", ids->items[i]);
+
+		json_add_string(names, name + (*name == '/'));
+	}
+	return names;
+}
+
+const char *create_consistency(const struct create *create)
+{
+	if (create->options->live)
+		return "live";
+	if (!create->target.running || create->options->stopped)
+		return "stopped";
+	return "frozen";
+}
+
+/* What stays the same for measure and capture. */
+struct json *create_job(const struct create *create, const char *operation)
+{
+	struct json *job = json_new_object(), *own, *list;
+
+	json_set_string(job, "operation", operation);
+	json_set_string(job, "container", create->target.id);
+	json_set(job, "trees", plan_job_trees(&create->plan, create->options));
+	own = json_set_object(job, "own");
+	json_set_string(own, "source", create->by_process ? "process" : "stream");
+	json_set_array(own, "changes");
+	list = json_set_array(own, "mounts");
+	for (size_t i = 0; i < create->hidden.count; i++)
+		json_add_string(list, create->hidden.items[i]);
+	list = json_set_array(own, "included");
+	for (size_t i = 0; i < create->plan.included.count; i++)
+		json_add_string(list, create->plan.included.items[i]);
+	return job;
+}
+
+/* A bind of a single file cannot be a tree: it becomes an own file. */
+static int sort_out_files(struct create *create, struct error **err)
+{
+	for (size_t i = 0; i < create->plan.count; i++) {
+		struct plan_tree *tree = &create->plan.trees[i];
+		cleanup_free char *mount = plan_tree_mount(i);
+		CLEANUP(cleanup_json_free) struct json *stat = NULL;
+		uint64_t mode = 0;
+
+		if (tree->kind != TREE_BIND)
+			continue;
+		stat = container_archive_stat(create->session->engine, helper_id(create->helper),
+					      mount, err);
+		if (!stat)
+			return error_prefix(err, "cannot look at bind mount \"%s\"",
+					    tree->paths.items[0]);
+		json_uint_checked(stat, "mode", UINT32_MAX, &mode);
+		if (mode & 1ULL << 31)
+			continue;
+		tree->dropped = true;
+		/* os.ModeType of Go: anything but a regular file. */
+		if (mode & 0x8f280000ULL)
+			plan_not_captured(&create->plan, tree->paths.items[0], "bind",
+					  "neither a directory nor a regular file");
+		else
+			for (size_t p = 0; p < tree->paths.count; p++)
+				string_list_add(&create->plan.included, tree->paths.items[p]);
+	}
+	return 0;
+}
+
+int create_helper(struct create *create, const char *purpose, struct error **err)
+{
+	bool capture = strcmp(purpose, "create") == 0;
+	cleanup_free char *freezes = string_list_join(&create->freeze.ids, ",");
+	cleanup_free char *release = NULL;
+	struct helper_specification specification = {
+		.image = create->identity.base,
+		.purpose = purpose,
+		.target_id = create->target.id,
+		.target = create->target.inspect,
+		.join_processes = create->by_process,
+		.freezes = capture ? freezes : "",
+	};
+
+	create->release = driver_release_json(&create->plan.driver);
+	if (create->release && capture) {
+		cleanup_free char *text = json_print(create->release, false);
+
+		release = text_base64(text, strlen(text), true);
+		specification.release = release;
+	}
+	if (capture && create->options->stopped && create->target.running)
+		specification.starts = create->target.id;
+	specification.mounts = plan_helper_mounts(&create->plan, true);
+	create->helper = helper_create(create->session, &specification, err);
+	json_free(specification.mounts);
+	if (!create->helper || sort_out_files(create, err) < 0)
+		return -1;
+	find_hidden(create);
+	create->seeds = memory_zalloc((create->plan.count + 1) * sizeof(*create->seeds));
+	for (size_t i = 0; capture && i < create->plan.count; i++)
+		if (create->plan.trees[i].kind == TREE_VOLUME &&
+		    seed_collect(create->session, helper_id(create->helper),
+				 create->plan.trees[i].paths.items[0], &create->seeds[i], err) < 0)
+			return -1;
+	return 0;
+}
