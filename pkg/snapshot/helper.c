@@ -4,6 +4,7 @@
  */
 #include "snapshot/helper.h"
 
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -153,30 +154,52 @@ static ssize_t upload_source(void *context, void *data, size_t size, struct erro
 }
 
 /*
+ * Permitted-only file capabilities, so that boot can restore owners and modes where the
+ * image's user is not root: nothing is effective until the agent raises it, and under
+ * no-new-privileges it starts all the same. struct vfs_cap_data, revision 2:
+ * include/uapi/linux/capability.h.
+ */
+static size_t agent_capabilities(uint8_t data[20])
+{
+	static const unsigned wanted[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
+					  CAP_SETGID, CAP_SETUID,	CAP_MKNOD,  CAP_SETFCAP};
+	uint32_t permitted = 0, words[5];
+
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		permitted |= 1U << wanted[i];
+	words[0] = VFS_CAP_REVISION_2;
+	words[1] = permitted;
+	words[2] = words[3] = words[4] = 0;
+	for (size_t i = 0; i < 20; i++)
+		data[i] = (uint8_t)(words[i / 4] >> 8 * (i % 4));
+	return 20;
+}
+
+/*
  * Put the agent under a random top-level name. PUT archive resets the mode and owner
  * of every directory named in the tar, so only our own is named.
  */
 static int inject_agent(struct helper *helper, struct error **err)
 {
+	uint8_t capabilities[20];
+	struct tar_attribute attribute = {"security.capability", capabilities,
+					  agent_capabilities(capabilities)};
+	cleanup_free char *path = memory_printf("%s/agent", helper->nonce);
+	struct tar_entry entries[2] = {
+		{.path = helper->nonce, .mode = S_IFDIR | 0700, .mtime = clock_now()},
+		{.path = path, .mode = S_IFREG | 0755, .mtime = clock_now(),
+		 .size = agent_image_size(), .attributes = &attribute, .attribute_count = 1},
+	};
+	const void *data[2] = {NULL, agent_image()};
 	struct buffer archive;
 	struct upload upload = {&archive, 0};
-	struct tar_entry entry = {.path = helper->nonce, .mode = S_IFDIR | 0700};
-	cleanup_free char *path = memory_printf("%s/agent", helper->nonce);
-	int result = -1;
+	int result;
 
 	buffer_init(&archive, agent_image_size() + (1U << 20));
-	entry.mtime = clock_now();
-	if (tar_append_plain(&archive, &entry, NULL, err) < 0)
-		goto out;
-	entry.path = path;
-	entry.mode = S_IFREG | 0755;
-	entry.size = agent_image_size();
-	if (tar_append_plain(&archive, &entry, agent_image(), err) < 0 ||
-	    tar_finish_plain(&archive, err) < 0)
-		goto out;
-	result = container_archive_put(helper->session->engine, helper->id, "/", upload_source,
-				       &upload, err);
-out:
+	result = tar_write_all(&archive, entries, data, 2, err);
+	if (result == 0)
+		result = container_archive_put(helper->session->engine, helper->id, "/",
+					       upload_source, &upload, err);
 	buffer_release(&archive);
 	return result;
 }

@@ -92,6 +92,11 @@ int wire_error_from(const struct json *json, struct error **err);
  * - The agent removes its injected copy before DONE (it becomes /.sidesnap/agent when that differs,
  *   with its extended attributes). Inject it always with permitted-only file capabilities: packs are
  *   readable by root alone, so a boot as another user needs them even where USER is root (--user).
+ * - GO of capture carries {"changes":[...],"created":"..."}: /changes as it is under the freeze, which
+ *   replaces the job's, and the instant of the state for the manifest.
+ * - An ENTRY of a seed stream may have "hash" (64 digits, BLAKE3 of the content); no DATA follows then.
+ * - "min_free" may be absent: the larger of 1 GiB and 5 % of the file system.
+ * - SIGTERM to the agent is "sidesnap cancel": it sends FAILED with kind 130 and exits 143 (also as PID 1).
  * - boot reads from the manifest's "extra": "stop_signal":"SIGINT" (or a number),
  *   "omitted_variables":["NAME",...].
  * - Exit codes of a helper: 0 after BYE, 2 after FAILED, 3 when its owner is gone.
