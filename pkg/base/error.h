@@ -23,7 +23,7 @@ enum error_kind {
 	ERROR_ENGINE = 7,	/* the engine cannot be reached or broke off */
 	ERROR_NO_SPACE = 8,	/* too little room at the engine */
 	ERROR_BUSY = 9,		/* somebody else holds the lock */
-	ERROR_UNSUPPORTED = 10,	/* newer format, other architecture, missing feature */
+	ERROR_UNSUPPORTED = 10, /* newer format, other architecture, missing feature */
 	ERROR_CANCELLED = 130,	/* interrupted by a person */
 };
 

@@ -37,8 +37,7 @@ ssize_t io_pread_full(int fd, void *data, size_t size, uint64_t offset)
 	size_t done = 0;
 
 	while (done < size) {
-		ssize_t count =
-			pread(fd, (char *)data + done, size - done, (off_t)(offset + done));
+		ssize_t count = pread(fd, (char *)data + done, size - done, (off_t)(offset + done));
 
 		if (count < 0 && errno == EINTR)
 			continue;
@@ -72,8 +71,8 @@ int io_pwrite_full(int fd, const void *data, size_t size, uint64_t offset)
 	size_t done = 0;
 
 	while (done < size) {
-		ssize_t count = pwrite(fd, (const char *)data + done, size - done,
-				       (off_t)(offset + done));
+		ssize_t count =
+			pwrite(fd, (const char *)data + done, size - done, (off_t)(offset + done));
 
 		if (count < 0 && errno == EINTR)
 			continue;

@@ -55,7 +55,7 @@ struct json *json_walk(const struct json *object, ...) __attribute__((sentinel))
 /* Values of a member, or of the node itself where ${key} is NULL. */
 const char *json_string(const struct json *object, const char *key); /* NULL: absent, no string */
 const char *json_string_or(const struct json *object, const char *key, const char *otherwise);
-bool json_bool(const struct json *object, const char *key); /* false: absent */
+bool json_bool(const struct json *object, const char *key);   /* false: absent */
 int64_t json_int(const struct json *object, const char *key); /* 0: absent; clamped to 2^53 */
 
 /*

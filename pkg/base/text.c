@@ -204,7 +204,8 @@ bool text_unhex(const char *string, void *data, size_t size)
 	return true;
 }
 
-static const char base64_common[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+static const char base64_common[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 static char base64_digit(unsigned value, bool url)
 {

@@ -24,11 +24,11 @@ static bool is_utf8(const char *text)
 	const unsigned char *p = (const unsigned char *)text;
 
 	while (*p) {
-		int extra = *p < 0x80	       ? 0
-			    : (*p >> 5) == 6   ? 1
-			    : (*p >> 4) == 14  ? 2
-			    : (*p >> 3) == 30  ? 3
-					       : -1;
+		int extra = *p < 0x80	      ? 0
+			    : (*p >> 5) == 6  ? 1
+			    : (*p >> 4) == 14 ? 2
+			    : (*p >> 3) == 30 ? 3
+					      : -1;
 
 		if (extra < 0 || (extra == 1 && *p < 0xc2))
 			return false;
@@ -77,8 +77,8 @@ static struct json *make_entry(const char *path, const struct tar_entry *member,
 			       const char *hardlink)
 {
 	struct json *entry = json_new_object(), *list;
-	cleanup_free char *mtime = memory_printf("%lld.%09ld", (long long)member->mtime.tv_sec,
-						 member->mtime.tv_nsec);
+	cleanup_free char *mtime =
+		memory_printf("%lld.%09ld", (long long)member->mtime.tv_sec, member->mtime.tv_nsec);
 
 	set_name(entry, "path", path);
 	json_set_string(entry, "type", type_name(member->mode));
@@ -285,8 +285,8 @@ static int own_send_path(const struct session *session, struct own_sender *sende
 	}
 	json_uint_checked(stat, "mode", UINT32_MAX, &mode);
 	free(sender->parent);
-	sender->parent = slash == path ? memory_strdup("/")
-				       : memory_strndup(path, (size_t)(slash - path));
+	sender->parent =
+		slash == path ? memory_strdup("/") : memory_strndup(path, (size_t)(slash - path));
 	sender->first_only = (mode & GO_MODE_DIRECTORY) && !whole;
 	sender->done = false;
 	if (whole)

@@ -57,10 +57,10 @@ struct json *command_entrypoint(const struct json *config)
 static bool names_a_secret(const char *text, size_t size)
 {
 	static const char *const names[] = {
-		"password",   "passwd",	    "requirepass", "masterauth", "secret",
-		"token",      "api-key",    "apikey",	   "api_key",	 "credential",
-		"credentials", "private-key", "passphrase", "secret-key", "secret_key",
-		"access-key", "access_key", "pwd",	   "--pass"};
+		"password",    "passwd",      "requirepass", "masterauth", "secret",
+		"token",       "api-key",     "apikey",	     "api_key",	   "credential",
+		"credentials", "private-key", "passphrase",  "secret-key", "secret_key",
+		"access-key",  "access_key",  "pwd",	     "--pass"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		size_t length = strlen(names[i]);
@@ -82,8 +82,8 @@ bool command_word_is_secret(const char *previous, const char *word)
 	const char *equals = strchr(word, '='), *scheme = strstr(word, "://");
 	size_t length = strlen(previous);
 
-	if (equals && names_a_secret(word, (size_t)(equals - word)) &&
-	    !strcasestr(word, "file=") && is_plain_value(equals + 1))
+	if (equals && names_a_secret(word, (size_t)(equals - word)) && !strcasestr(word, "file=") &&
+	    is_plain_value(equals + 1))
 		return true;
 	if (scheme) {
 		size_t host = strcspn(scheme + 3, "/?#");
@@ -106,11 +106,12 @@ static int check_words(const struct target *target, const struct json *words,
 		const char *word = json_string_or(item, NULL, "");
 
 		if (command_word_is_secret(previous, word) && !json_has_string(image_words, word)) {
-			error_set(err, ERROR_REFUSED,
-				  "the command of container \"%s\" seems to hold a secret (behind "
-				  "\"%.*s\"), which the snapshot would carry to everybody who has it",
-				  target->name, (int)strcspn(*previous ? previous : word, "="),
-				  *previous ? previous : word);
+			error_set(
+				err, ERROR_REFUSED,
+				"the command of container \"%s\" seems to hold a secret (behind "
+				"\"%.*s\"), which the snapshot would carry to everybody who has it",
+				target->name, (int)strcspn(*previous ? previous : word, "="),
+				*previous ? previous : word);
 			return error_hint(err, "give the secret to the container by a variable or "
 					       "a file instead, or use --image-command, so that "
 					       "the snapshot has the image's command and you pass "

@@ -105,8 +105,7 @@ static int stop_target(struct create *create, struct error **err)
 static struct json *find_changes(struct create *create, struct error **err)
 {
 	CLEANUP(cleanup_json_free)
-	struct json *found =
-		container_changes(create->session->engine, create->target.id, err);
+	struct json *found = container_changes(create->session->engine, create->target.id, err);
 	struct json *changes;
 
 	if (!found)
@@ -130,9 +129,8 @@ static int read_frozen(struct create *create, const struct json *ready, struct e
 	if (stop_target(create, err) < 0 ||
 	    freeze_wait_turn(&create->freeze, helper_id(create->helper), err) < 0)
 		return -1;
-	progress_phase(create->session->progress, create->freeze.ids.count
-							  ? "reading (%zu container%s frozen)"
-							  : "reading",
+	progress_phase(create->session->progress,
+		       create->freeze.ids.count ? "reading (%zu container%s frozen)" : "reading",
 		       create->freeze.ids.count, create->freeze.ids.count == 1 ? "" : "s");
 	if (freeze_begin(&create->freeze, err) < 0)
 		return -1;
@@ -168,8 +166,8 @@ static int check_no_new_writer(struct create *create, struct error **err)
 
 	if (create->options->live)
 		return 0;
-	if (writers_find(create->session, &create->target, &create->plan, &now, &unfreezable,
-			 err) < 0)
+	if (writers_find(create->session, &create->target, &create->plan, &now, &unfreezable, err) <
+	    0)
 		result = -1;
 	for (size_t i = 0; i < now.count && result == 0; i++) {
 		if (string_list_has(&create->freeze.ids, now.items[i]) ||
@@ -195,9 +193,9 @@ int create_capture(struct create *create, struct error **err)
 	progress_phase(create->session->progress, "starting the helper");
 	if (helper_start(create->helper, job, &ready, err) < 0 || send_seeds(create, err) < 0 ||
 	    run_prepare(create, err) < 0 ||
-	    freeze_arm(&create->freeze, create->options->stopped && create->target.running
-						? create->target.id
-						: NULL,
+	    freeze_arm(&create->freeze,
+		       create->options->stopped && create->target.running ? create->target.id
+									  : NULL,
 		       err) < 0)
 		return -1;
 	create->session->heartbeat = freeze_heartbeat;
@@ -293,9 +291,10 @@ static struct json *make_result(const struct create *create, const char *image,
 	json_set_int(result, "new_bytes", json_int(create->done, "new_bytes"));
 	json_set_int(result, "stored_bytes", json_int(create->done, "stored_bytes"));
 	json_set(result, "trees", trees);
-	json_set(result, "own", json_is_object(json_get(create->done, "own"))
-					? json_copy(json_get(create->done, "own"))
-					: json_new_object());
+	json_set(result, "own",
+		 json_is_object(json_get(create->done, "own"))
+			 ? json_copy(json_get(create->done, "own"))
+			 : json_new_object());
 	json_set(result, "not_captured", json_copy(create->plan.not_captured));
 	json_set(result, "frozen", create_container_names(create, &create->freeze.ids));
 	list = json_set_array(result, "omitted_variables");
@@ -317,11 +316,18 @@ int create_commit(struct create *create, struct json **result, struct error **er
 	trees = result_trees(create, &bytes);
 	note_skipped(create);
 	facts = (struct image_facts){
-		.target = &create->target, .image = create->image, .options = create->options,
-		.plan = &create->plan, .identity = &create->identity, .done = create->done,
-		.consistency = create_consistency(create), .environment = &create->environment,
-		.omitted = &create->omitted, .not_captured = create->plan.not_captured,
-		.trees = trees, .bytes = bytes,
+		.target = &create->target,
+		.image = create->image,
+		.options = create->options,
+		.plan = &create->plan,
+		.identity = &create->identity,
+		.done = create->done,
+		.consistency = create_consistency(create),
+		.environment = &create->environment,
+		.omitted = &create->omitted,
+		.not_captured = create->plan.not_captured,
+		.trees = trees,
+		.bytes = bytes,
 	};
 	config = image_config(&facts);
 	image = image_commit(engine, helper_id(create->helper), config, "sidesnap create", "", err);
@@ -329,7 +335,8 @@ int create_commit(struct create *create, struct json **result, struct error **er
 		return error_prefix(err, "cannot commit the snapshot");
 	failpoint("create/committed");
 	if (session_check(create->session, err) < 0 ||
-	    image_tag(engine, image, create->reference.repository, create->reference.tag, err) < 0) {
+	    image_tag(engine, image, create->reference.repository, create->reference.tag, err) <
+		    0) {
 		cleanup_error struct error *problem = NULL;
 
 		engine_set_cancel(engine, NULL);

@@ -118,9 +118,15 @@ static int choose_reference(struct create *create, struct error **err)
 /* Engine and agent put these into every container; a mount hides what lies below it. */
 static void find_hidden(struct create *create)
 {
-	static const char *const always[] = {"/dev",	    "/proc",	     "/sys",
-					     "/run/secrets", "/etc/hosts",   "/etc/hostname",
-					     "/etc/resolv.conf", "/.dockerenv", "/run/.containerenv",
+	static const char *const always[] = {"/dev",
+					     "/proc",
+					     "/sys",
+					     "/run/secrets",
+					     "/etc/hosts",
+					     "/etc/hostname",
+					     "/etc/resolv.conf",
+					     "/.dockerenv",
+					     "/run/.containerenv",
 					     "/.sidesnap"};
 
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
@@ -143,8 +149,8 @@ static int find_writers(struct create *create, struct error **err)
 		string_list_release(&create->freeze.ids);
 		return 0;
 	}
-	if (create->options->stopped && create->target.running &&
-	    create->freeze.ids.count && strcmp(create->freeze.ids.items[0], create->target.id) == 0) {
+	if (create->options->stopped && create->target.running && create->freeze.ids.count &&
+	    strcmp(create->freeze.ids.items[0], create->target.id) == 0) {
 		free(create->freeze.ids.items[0]);
 		memmove(create->freeze.ids.items, create->freeze.ids.items + 1,
 			create->freeze.ids.count * sizeof(char *));
@@ -171,8 +177,10 @@ static int check_no_restore(struct create *create, struct error **err)
 	holder = container_inspect(create->session->engine, name, NULL);
 	if (!holder || !helper_is_ours(holder))
 		return 0;
-	error_set(err, ERROR_BUSY, "container \"%s\" is being restored, or a restore of it was "
-				   "interrupted", create->target.name);
+	error_set(err, ERROR_BUSY,
+		  "container \"%s\" is being restored, or a restore of it was "
+		  "interrupted",
+		  create->target.name);
 	return error_hint(err, "wait for it, or run \"sidesnap doctor\"");
 }
 
@@ -188,8 +196,10 @@ int create_prepare(struct create *create, struct error **err)
 	if (!create->image) {
 		error_prefix(err, "cannot inspect the image of container \"%s\"",
 			     create->target.name);
-		return error_hint(err, "the image was deleted under the container; tag or pull it "
-				       "again (%s)", create->target.image_id);
+		return error_hint(err,
+				  "the image was deleted under the container; tag or pull it "
+				  "again (%s)",
+				  create->target.image_id);
 	}
 	if (command_check(&create->target, create->image, create->options, err) < 0 ||
 	    choose_reference(create, err) < 0 ||
@@ -198,8 +208,8 @@ int create_prepare(struct create *create, struct error **err)
 	    find_writers(create, err) < 0 ||
 	    identity_find(session, &create->target, create->image, &create->identity, err) < 0)
 		return -1;
-	command_environment(&create->target, create->image, create->options,
-			    &create->plan.driver, &create->environment, &create->omitted);
+	command_environment(&create->target, create->image, create->options, &create->plan.driver,
+			    &create->environment, &create->omitted);
 	create->by_process = create->target.running && !create->options->stopped;
 	return 0;
 }

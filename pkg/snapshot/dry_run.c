@@ -50,8 +50,7 @@ static struct json *make_result(struct create *create, const struct json *measur
 	json_set(result, "trees", plan_trees(create, measured, &total));
 	json_set(result, "own", json_is_object(own) ? json_copy(own) : json_new_object());
 	/* What is written is compressed; commit then needs the same again while it copies. */
-	json_set_int(result, "space_needed",
-		     (int64_t)(total + (uint64_t)json_int(own, "bytes")));
+	json_set_int(result, "space_needed", (int64_t)(total + (uint64_t)json_int(own, "bytes")));
 	json_set_int(result, "space_free", json_int(measured, "free"));
 	json_set(result, "not_captured", json_copy(create->plan.not_captured));
 	list = json_set_array(result, "omitted_variables");
@@ -64,8 +63,7 @@ static struct json *make_result(struct create *create, const struct json *measur
 static int add_changes(struct create *create, struct json *job, struct error **err)
 {
 	CLEANUP(cleanup_json_free)
-	struct json *found =
-		container_changes(create->session->engine, create->target.id, err);
+	struct json *found = container_changes(create->session->engine, create->target.id, err);
 	struct json *changes = json_set_array(json_get(job, "own"), "changes");
 
 	if (!found)
@@ -91,8 +89,7 @@ int snapshot_plan(struct session *session, const struct create_options *options,
 		goto out;
 	job = create_job(&create, "measure");
 	progress_phase(session->progress, "measuring");
-	if (add_changes(&create, job, err) < 0 ||
-	    helper_start(create.helper, job, NULL, err) < 0 ||
+	if (add_changes(&create, job, err) < 0 || helper_start(create.helper, job, NULL, err) < 0 ||
 	    helper_wait(create.helper, WIRE_DONE, &measured, err) < 0)
 		goto out;
 	*result = make_result(&create, measured);

@@ -124,8 +124,10 @@ static int freeze_one(struct freeze *freeze, const char *id, struct error **err)
 		free(freeze->frozen.items[--freeze->frozen.count]);
 		error_set(err, ERROR_BUSY, "container %.12s was paused by somebody else meanwhile",
 			  id);
-		return error_hint(err, "try again; if nobody means it to be paused, run "
-				       "\"docker unpause %.12s\"", id);
+		return error_hint(err,
+				  "try again; if nobody means it to be paused, run "
+				  "\"docker unpause %.12s\"",
+				  id);
 	}
 	return 0;
 }

@@ -42,9 +42,8 @@ const char *helper_agent_path(const struct helper *helper)
 static void add_capabilities(struct json *host, const struct helper_specification *specification)
 {
 	/* What reading any file and writing any file of its own layer or of a volume takes. */
-	static const char *const always[] = {"DAC_READ_SEARCH", "DAC_OVERRIDE", "CHOWN",
-					     "FOWNER",		"FSETID",	"MKNOD",
-					     "SETFCAP"};
+	static const char *const always[] = {"DAC_READ_SEARCH", "DAC_OVERRIDE", "CHOWN",  "FOWNER",
+					     "FSETID",		"MKNOD",	"SETFCAP"};
 	struct json *drop = json_set_array(host, "CapDrop");
 	struct json *add = json_set_array(host, "CapAdd");
 
@@ -187,8 +186,12 @@ static int inject_agent(struct helper *helper, struct error **err)
 	cleanup_free char *path = memory_printf("%s/agent", helper->nonce);
 	struct tar_entry entries[2] = {
 		{.path = helper->nonce, .mode = S_IFDIR | 0700, .mtime = clock_now()},
-		{.path = path, .mode = S_IFREG | 0755, .mtime = clock_now(),
-		 .size = agent_image_size(), .attributes = &attribute, .attribute_count = 1},
+		{.path = path,
+		 .mode = S_IFREG | 0755,
+		 .mtime = clock_now(),
+		 .size = agent_image_size(),
+		 .attributes = &attribute,
+		 .attribute_count = 1},
 	};
 	const void *data[2] = {NULL, agent_image()};
 	struct buffer archive;
@@ -294,7 +297,8 @@ static int explain_end(struct helper *helper, struct error **err)
 		return error_set(err, ERROR_CANCELLED, "cancelled by \"sidesnap cancel\"");
 	if (target && !json_bool(json_get(target, "State"), "Running")) {
 		error_set(err, ERROR_FAILED, "the target container stopped meanwhile");
-		return error_hint(err, "start it and try again, or snapshot it while it is stopped");
+		return error_hint(err,
+				  "start it and try again, or snapshot it while it is stopped");
 	}
 	return error_set(err, ERROR_FAILED, "the helper ended early (exit code %lld)%s%s",
 			 (long long)code, helper->cry.size ? ": " : "", helper->cry.data);
@@ -330,8 +334,8 @@ static int receive(struct helper *helper, struct wire_frame *frame, struct error
 			return explain_end(helper, err);
 		if (count > 0 && stream == 2)
 			take_stderr(helper, data, (size_t)count);
-		else if (count > 0 && wire_decoder_feed(&helper->decoder, data, (size_t)count,
-							err) < 0)
+		else if (count > 0 &&
+			 wire_decoder_feed(&helper->decoder, data, (size_t)count, err) < 0)
 			return -1;
 	}
 }

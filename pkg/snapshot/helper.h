@@ -14,17 +14,19 @@
 #include "wire/wire.h"
 
 struct helper_specification {
-	const char *image;	   /* id or reference that it is made from */
-	const char *purpose;	   /* "create", "restore", "verify", "measure" */
-	const char *target_id;	   /* lock: one helper with the purposes create and restore a target; NULL: no lock */
-	const struct json *target; /* inspect of the target: userns and AppArmor profile are taken from it; may be NULL */
-	struct json *mounts;	   /* HostConfig.Mounts; taken over (freed); NULL: none */
-	bool join_processes;	   /* PidMode container:target_id */
-	bool write_volumes;	   /* capabilities that a restore needs */
-	const char *freezes;	   /* label: comma-separated ids; NULL: "" */
-	const char *release;	   /* label sidesnap.release; NULL: "" */
-	const char *starts;	   /* label sidesnap.starts; NULL: "" */
-	const char *undo;	   /* label sidesnap.undo; NULL: "" */
+	const char *image;   /* id or reference that it is made from */
+	const char *purpose; /* "create", "restore", "verify", "measure" */
+	const char *
+		target_id; /* lock: one helper with the purposes create and restore a target; NULL: no lock */
+	const struct json *
+		target; /* inspect of the target: userns and AppArmor profile are taken from it; may be NULL */
+	struct json *mounts; /* HostConfig.Mounts; taken over (freed); NULL: none */
+	bool join_processes; /* PidMode container:target_id */
+	bool write_volumes;  /* capabilities that a restore needs */
+	const char *freezes; /* label: comma-separated ids; NULL: "" */
+	const char *release; /* label sidesnap.release; NULL: "" */
+	const char *starts;  /* label sidesnap.starts; NULL: "" */
+	const char *undo;    /* label sidesnap.undo; NULL: "" */
 };
 
 struct helper;

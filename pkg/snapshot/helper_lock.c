@@ -40,8 +40,8 @@ bool helper_is_ours(const struct json *inspect)
 	const char *program = json_string(json_first(json_get(config, "Entrypoint")), NULL);
 	cleanup_free char *expected = memory_printf("/%s/agent", nonce);
 
-	return strcmp(json_string_or(labels, LABEL_ROLE, ""), "helper") == 0 && strlen(nonce) == 32 &&
-	       strspn(nonce, "0123456789abcdef") == 32 && program &&
+	return strcmp(json_string_or(labels, LABEL_ROLE, ""), "helper") == 0 &&
+	       strlen(nonce) == 32 && strspn(nonce, "0123456789abcdef") == 32 && program &&
 	       strcmp(program, expected) == 0 && name_has_form(json_string_or(inspect, "Name", ""));
 }
 
@@ -64,7 +64,8 @@ bool helper_is_alive(const struct session *session, const struct json *inspect)
 
 int helper_lock_break(const struct session *session, const char *name, struct error **err)
 {
-	CLEANUP(cleanup_json_free) struct json *holder = container_inspect(session->engine, name, err);
+	CLEANUP(cleanup_json_free)
+	struct json *holder = container_inspect(session->engine, name, err);
 	const char *purpose;
 
 	if (!holder)

@@ -33,8 +33,8 @@ static bool label_is(const struct json *labels, const char *label, const char *v
 }
 
 /* Snapshots of the same source, each an entry of GET /images/json. */
-static const struct json *newest(const struct json *images, bool (*fits)(const struct json *labels,
-									 const struct target *),
+static const struct json *newest(const struct json *images,
+				 bool (*fits)(const struct json *labels, const struct target *),
 				 const struct target *target)
 {
 	const struct json *best = NULL;
@@ -46,8 +46,8 @@ static const struct json *newest(const struct json *images, bool (*fits)(const s
 		if (!fits(labels, target))
 			continue;
 		/* RFC 3339 in UTC with milliseconds sorts as text. */
-		if (!best || strcmp(created, json_string_or(json_get(best, "Labels"),
-							    LABEL_CREATED, "")) > 0)
+		if (!best || strcmp(created, json_string_or(json_get(best, "Labels"), LABEL_CREATED,
+							    "")) > 0)
 			best = image;
 	}
 	return best;
@@ -69,11 +69,11 @@ static bool is_base(const struct session *session, const struct json *candidate,
 {
 	CLEANUP(cleanup_json_free) struct json *inspect = NULL;
 
-	if (!candidate || !label_is(json_get(candidate, "Labels"), LABEL_IMAGE_ID, target->image_id))
+	if (!candidate ||
+	    !label_is(json_get(candidate, "Labels"), LABEL_IMAGE_ID, target->image_id))
 		return false;
 	inspect = image_inspect(session->engine, json_string(candidate, "Id"), NULL);
-	return inspect &&
-	       json_count(json_path(inspect, "RootFS", "Layers")) < BASE_LAYERS_MAX &&
+	return inspect && json_count(json_path(inspect, "RootFS", "Layers")) < BASE_LAYERS_MAX &&
 	       strcmp(json_string_or(json_path(inspect, "Config", "Labels"), LABEL_FORMAT, ""),
 		      "1") == 0;
 }

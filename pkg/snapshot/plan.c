@@ -156,8 +156,7 @@ static void plan_bind(const struct session *session, const struct create_options
 			plan_add_tree(plan, TREE_BIND, inner, NULL, options->included.items[i]);
 	}
 	if (!list_touches(&options->included, path, false))
-		plan_not_captured(plan, path, "bind",
-				  "a bind mount; --include it to capture it");
+		plan_not_captured(plan, path, "bind", "a bind mount; --include it to capture it");
 }
 
 static void plan_mount(const struct session *session, const struct target *target,
@@ -226,8 +225,10 @@ static void plan_details(const struct create_options *options, struct plan *plan
 				for (size_t g = 0; g < plan->driver.pages.count; g++) {
 					cleanup_free char *glob =
 						below && *below
-							? path_join(below, plan->driver.pages.items[g])
-							: memory_strdup(plan->driver.pages.items[g]);
+							? path_join(below,
+								    plan->driver.pages.items[g])
+							: memory_strdup(
+								  plan->driver.pages.items[g]);
 
 					if (!string_list_has(&tree->pages, glob))
 						string_list_add(&tree->pages, glob);

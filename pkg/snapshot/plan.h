@@ -18,11 +18,11 @@
 
 struct plan_tree {
 	enum tree_kind kind;
-	char *name;		    /* of the volume, or the bind's source path */
-	char *subpath;		    /* of the volume, or NULL */
-	struct string_list paths;   /* in the container */
+	char *name;		     /* of the volume, or the bind's source path */
+	char *subpath;		     /* of the volume, or NULL */
+	struct string_list paths;    /* in the container */
 	struct string_list excluded; /* relative */
-	struct string_list pages;   /* relative globs */
+	struct string_list pages;    /* relative globs */
 	uint32_t page_block;
 	bool dropped; /* turned out to be a single file: becomes an own file */
 };
@@ -30,7 +30,8 @@ struct plan_tree {
 struct plan {
 	struct plan_tree *trees;
 	size_t count;
-	struct string_list mounts;   /* every mount's path in the container: own files never lie there */
+	struct string_list
+		mounts; /* every mount's path in the container: own files never lie there */
 	struct string_list included; /* single files behind binds: become own files */
 	struct json *not_captured;   /* [{"path","type","reason"}] */
 	struct driver_match driver;

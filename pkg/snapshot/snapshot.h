@@ -21,10 +21,10 @@ struct create_options {
 	bool image_command;
 	bool allow_overlay_volume;
 	bool force;
-	bool safety; /* kind safety instead of user */
-	struct string_list with_environment; /* names */
+	bool safety;			       /* kind safety instead of user */
+	struct string_list with_environment;   /* names */
 	struct string_list included, excluded; /* absolute paths in the container */
-	uint64_t reserve_bytes; /* --min-free; UINT64_MAX: the default */
+	uint64_t reserve_bytes;		       /* --min-free; UINT64_MAX: the default */
 };
 
 /*
@@ -85,7 +85,8 @@ int snapshot_containers(struct session *session, bool all, struct json **result,
 
 struct run_options {
 	const char *reference;
-	struct json *container; /* body of POST /containers/create as the options made it; borrowed */
+	struct json
+		*container; /* body of POST /containers/create as the options made it; borrowed */
 	const char *name;
 	uint64_t timeout_ms; /* until ready; 0: 10 minutes */
 	bool remove_on_exit; /* --rm */

@@ -41,7 +41,8 @@ static int send_line(const struct watchdog *watchdog, const char *line)
 
 static void run_child(int input, int answer)
 {
-	char *arguments[] = {(char *)(uintptr_t) "sidesnap", (char *)(uintptr_t) "__watchdog", NULL};
+	char *arguments[] = {(char *)(uintptr_t) "sidesnap", (char *)(uintptr_t) "__watchdog",
+			     NULL};
 	int null = open("/dev/null", O_RDWR);
 
 	setsid();
@@ -87,8 +88,10 @@ struct watchdog *watchdog_start(const struct engine *engine, const struct json *
 	watchdog->pipe = STEAL_FD(input[1]);
 	if (send_line(watchdog, line) < 0 || io_read_full(answer[0], &ready, 1) != 1 ||
 	    ready != '+') {
-		error_set(err, ERROR_FAILED, "cannot start the watchdog: it does not reach the "
-					     "engine at %s", engine_host(engine));
+		error_set(err, ERROR_FAILED,
+			  "cannot start the watchdog: it does not reach the "
+			  "engine at %s",
+			  engine_host(engine));
 		goto fail;
 	}
 	close(answer[0]);

@@ -22,8 +22,8 @@ static bool mount_writes_tree(const struct json *mount, const struct plan_tree *
 	if (tree->kind == TREE_VOLUME)
 		return strcmp(type, "volume") == 0 && strcmp(name, tree->name) == 0;
 	/* A bind of the same folder, of one above it, or of one in it. */
-	return strcmp(type, "bind") == 0 && (path_is_at_or_under(source, tree->name) ||
-					     path_is_at_or_under(tree->name, source));
+	return strcmp(type, "bind") == 0 &&
+	       (path_is_at_or_under(source, tree->name) || path_is_at_or_under(tree->name, source));
 }
 
 static bool writes_plan(const struct json *inspect, const struct plan *plan)
@@ -137,8 +137,7 @@ static void sort_out(const struct session *session, const char *own, const struc
 	const char *name = json_string_or(inspect, "Name", "/");
 
 	if (reason) {
-		cleanup_free char *text =
-			memory_printf("%s (%s)", name + (*name == '/'), reason);
+		cleanup_free char *text = memory_printf("%s (%s)", name + (*name == '/'), reason);
 
 		string_list_add(unfreezable, text);
 	} else {
