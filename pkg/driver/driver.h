@@ -7,7 +7,10 @@
 #define SIDESNAP_DRIVER_DRIVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -26,6 +29,7 @@ struct driver_match {
 	uint32_t page_block;			/* bytes; 0: no pages */
 	struct string_list state_variables;	/* names of environment variables that are state */
 	struct string_list guards;		/* files that the service cannot start without, absolute */
+	bool idle; /* the container runs, but no process of the database does: nothing to prepare */
 };
 
 /*
@@ -39,15 +43,34 @@ int driver_detect(struct engine *engine, const struct json *inspect, const struc
 
 void driver_match_release(struct driver_match *match);
 
-/* driver_find(name, err): A driver by its name. */
+/*
+ * driver_find(name, err): A driver by its name: from SIDESNAP_DRIVERS (one directory), then
+ * /etc/sidesnap/drivers, then built in. ERROR_NOT_FOUND names those that there are.
+ */
 struct driver *driver_find(const char *name, struct error **err);
 void driver_free(struct driver *driver);
+CLEANUP_DEFINE(struct driver, driver_free)
 
 /*
- * driver_prepare / driver_release_command / driver_ready: run in the running container by exec.
+ * driver_parse(origin, text, size, err):
+ * A definition (FORMAT.md) from its JSON text. ERROR_USAGE "origin:line: what is wrong where".
+ */
+struct driver *driver_parse(const char *origin, const char *text, size_t size, struct error **err);
+
+/*
+ * driver_all(err): Every driver there is, one of each name (directories before built-in
+ * ones), NULL-terminated; free with driver_all_free().
+ */
+struct driver **driver_all(struct error **err);
+void driver_all_free(struct driver **drivers);
+CLEANUP_DEFINE(struct driver *, driver_all_free)
+
+/*
+ * driver_prepare / driver_release_json / driver_ready: run in the running container by exec.
  * prepare: CHECKPOINT, BGSAVE...; a failure names the command and shows the end of its output,
  * never a secret. release: the counterpart, after every thaw and on every failure; as JSON for the
- * watchdog in driver_release_json() (NULL: the driver has none).
+ * watchdog in driver_release_json() (NULL: the driver has none; no secret is in it, they are
+ * looked up when it runs; to be freed).
  */
 int driver_prepare(struct engine *engine, const char *id, const struct driver_match *match,
 		   struct error **err);
@@ -57,7 +80,11 @@ struct json *driver_release_json(const struct driver_match *match);
 int driver_run_release(struct engine *engine, const char *id, const struct json *release,
 		       struct error **err);
 
-/* driver_ready(engine, id, match, ready, err): One probe: *ready. A container that is not running: ERROR_FAILED. */
+/*
+ * driver_ready(engine, id, match, ready, err):
+ * One probe: *ready. A container that is not running: ERROR_FAILED. A driver that cannot
+ * tell (it has no probe, or none of its tools is in the image): ERROR_UNSUPPORTED.
+ */
 int driver_ready(struct engine *engine, const char *id, const struct driver_match *match,
 		 bool *ready, struct error **err);
 
@@ -68,5 +95,12 @@ int driver_ready(struct engine *engine, const char *id, const struct driver_matc
  */
 int driver_wait_ready(struct engine *engine, const char *id, const struct driver_match *match,
 		      uint64_t timeout_ms, const volatile int *cancelled, struct error **err);
+
+/*
+ * driver_client(engine, id, match, arguments): The words of the database's own client for this
+ * container, for people to copy; none where the driver names none. The caller releases the list.
+ */
+void driver_client(struct engine *engine, const char *id, const struct driver_match *match,
+		   struct string_list *arguments);
 
 #endif

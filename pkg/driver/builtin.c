@@ -1,0 +1,36 @@
+/*
+ * The built-in drivers, embedded as they are in data/, so that a person can copy
+ * one of those files and change it. The compiler runs in the root of the sources.
+ */
+#include "driver/builtin.h"
+
+#define EMBED(name)                                                                                \
+	__asm__(".pushsection .rodata\n"                                                           \
+		".balign 16\n"                                                                     \
+		".globl sidesnap_driver_" #name "\n"                                               \
+		"sidesnap_driver_" #name ":\n"                                                     \
+		".incbin \"pkg/driver/data/" #name ".json\"\n"                                     \
+		".globl sidesnap_driver_" #name "_end\n"                                           \
+		"sidesnap_driver_" #name "_end:\n"                                                 \
+		".byte 0\n"                                                                        \
+		".popsection\n");                                                                  \
+	extern const char sidesnap_driver_##name[], sidesnap_driver_##name##_end[]
+
+EMBED(postgres);
+EMBED(redis);
+
+static struct {
+	struct builtin_driver driver;
+	const char *end;
+} drivers[] = {
+	{{"postgres", sidesnap_driver_postgres, 0}, sidesnap_driver_postgres_end},
+	{{"redis", sidesnap_driver_redis, 0}, sidesnap_driver_redis_end},
+};
+
+const struct builtin_driver *builtin_driver(size_t index)
+{
+	if (index >= sizeof(drivers) / sizeof(drivers[0]))
+		return NULL;
+	drivers[index].driver.size = (size_t)(drivers[index].end - drivers[index].driver.text);
+	return &drivers[index].driver;
+}

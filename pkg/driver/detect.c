@@ -1,0 +1,231 @@
+/*
+ * Which database is in a container. A running process or a command that names
+ * the server says it alone; variables, ports and paths are clues that count
+ * only together, since clients have them too.
+ */
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/path.h"
+#include "driver/driver.h"
+#include "driver/values.h"
+
+#define LABEL_DRIVER "sidesnap.driver"
+
+/* What each kind of evidence weighs, and how much makes a database. */
+#define WEIGHT_PROCESS 100
+#define WEIGHT_COMMAND 60
+#define WEIGHT_IMAGE 60
+#define WEIGHT_MOUNT 35
+#define WEIGHT_VARIABLE 30
+#define WEIGHT_PORT 20
+#define ENOUGH 60
+
+struct evidence {
+	const struct json *inspect, *image;
+	struct json *top;	      /* NULL: not running, or the engine cannot say */
+	struct string_list processes; /* from top */
+};
+
+/* "registry:5000/library/postgres:15@sha256:..." without tag, digest and registry's port. */
+static char *repository_of(const char *reference)
+{
+	size_t size = strcspn(reference, "@");
+	char *name = memory_strndup(reference, size);
+	char *slash = strrchr(name, '/');
+	char *colon = strchr(slash ? slash : name, ':');
+
+	if (colon)
+		*colon = '\0';
+	return name;
+}
+
+static bool image_fits(const struct evidence *evidence, const struct json *patterns)
+{
+	struct string_list names;
+	bool fits = false;
+
+	string_list_init(&names);
+	string_list_add(&names, json_string_or(json_get(evidence->inspect, "Config"), "Image", ""));
+	json_for_each(tag, json_get(evidence->image, "RepoTags"))
+		string_list_add(&names, json_string_or(tag, NULL, ""));
+	for (size_t i = 0; i < names.count && !fits; i++) {
+		cleanup_free char *repository = repository_of(names.items[i]);
+
+		json_for_each(pattern, patterns)
+			fits = fits || text_match(json_string_or(pattern, NULL, ""), repository);
+	}
+	string_list_release(&names);
+	return fits;
+}
+
+/* A word of the command, or of the script given to a shell, is the server. */
+static bool command_fits(const struct evidence *evidence, const struct json *names)
+{
+	static const char *const members[] = {"Entrypoint", "Cmd"};
+
+	for (size_t i = 0; i < 2; i++) {
+		json_for_each(item, json_path(evidence->inspect, "Config", members[i])) {
+			struct string_list words;
+			bool fits = false;
+
+			string_list_init(&words);
+			string_list_split(&words, json_string_or(item, NULL, ""), ' ');
+			for (size_t word = 0; word < words.count; word++)
+				fits = fits || word_name_is(words.items[word], names);
+			string_list_release(&words);
+			if (fits)
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool variable_fits(const struct evidence *evidence, const struct json *names)
+{
+	json_for_each(item, json_path(evidence->inspect, "Config", "Env")) {
+		const char *text = json_string_or(item, NULL, "");
+		cleanup_free char *name = memory_strndup(text, strcspn(text, "="));
+
+		if (json_has_string(names, name))
+			return true;
+	}
+	return false;
+}
+
+static bool port_fits(const struct evidence *evidence, const struct json *ports)
+{
+	json_for_each(port, ports)
+		if (json_path(evidence->inspect, "Config", "ExposedPorts",
+			      json_string_or(port, NULL, "")))
+			return true;
+	return false;
+}
+
+static bool mount_fits(const struct evidence *evidence, const struct json *patterns)
+{
+	json_for_each(mount, json_get(evidence->inspect, "Mounts"))
+		json_for_each(pattern, patterns)
+			if (text_match(json_string_or(pattern, NULL, ""),
+				       json_string_or(mount, "Destination", "")))
+				return true;
+	return false;
+}
+
+static bool process_fits(const struct evidence *evidence, const struct json *names)
+{
+	for (size_t i = 0; i < evidence->processes.count; i++)
+		if (process_name_is(evidence->processes.items[i], names))
+			return true;
+	return false;
+}
+
+static unsigned weigh(const struct evidence *evidence, const struct driver *driver)
+{
+	const struct json *detect = json_get(driver->definition, "detect");
+	unsigned strong = 0, weak = 0;
+
+	if (process_fits(evidence, json_get(detect, "processes")))
+		strong += WEIGHT_PROCESS;
+	if (command_fits(evidence, json_get(detect, "commands")))
+		strong += WEIGHT_COMMAND;
+	if (image_fits(evidence, json_get(detect, "images")))
+		strong += WEIGHT_IMAGE;
+	if (variable_fits(evidence, json_get(detect, "variables")))
+		weak += WEIGHT_VARIABLE;
+	if (port_fits(evidence, json_get(detect, "ports")))
+		weak += WEIGHT_PORT;
+	if (mount_fits(evidence, json_get(detect, "mounts")))
+		weak += WEIGHT_MOUNT;
+	/* It runs and we see its processes: then clues alone are a client's. */
+	if (!strong && evidence->processes.count)
+		return 0;
+	return strong + weak;
+}
+
+static void expand_paths(struct values *values, const struct json *templates,
+			 struct string_list *paths)
+{
+	json_for_each(item, templates) {
+		cleanup_free char *text = values_expand(values, json_string_or(item, NULL, ""));
+		cleanup_free char *path = text && *text == '/' ? path_clean(text) : NULL;
+
+		if (path && !string_list_has(paths, path))
+			string_list_add(paths, path);
+	}
+}
+
+static void add_strings(struct string_list *list, const struct json *items)
+{
+	json_for_each(item, items)
+		string_list_add(list, json_string_or(item, NULL, ""));
+}
+
+static void apply(const struct evidence *evidence, struct driver *driver,
+		  struct driver_match *match)
+{
+	const struct json *definition = driver->definition;
+	struct values values;
+
+	match->driver = driver;
+	values_from(&values, evidence->inspect, evidence->top, definition);
+	expand_paths(&values, json_get(definition, "data"), &match->data_directories);
+	expand_paths(&values, json_get(definition, "guard"), &match->guards);
+	values_release(&values);
+	add_strings(&match->pages, json_path(definition, "pages", "files"));
+	match->page_block = (uint32_t)json_int(json_get(definition, "pages"), "block");
+	add_strings(&match->state_variables, json_get(definition, "state_variables"));
+	match->idle = evidence->processes.count > 0 &&
+		      !process_fits(evidence, json_path(definition, "detect", "processes"));
+}
+
+static struct driver *choose(const struct evidence *evidence, struct error **err)
+{
+	CLEANUP(cleanup_driver_all_free) struct driver **drivers = driver_all(err);
+	struct driver *chosen = NULL;
+	unsigned best = ENOUGH - 1;
+	size_t index = 0, last = 0;
+
+	for (size_t i = 0; drivers && drivers[i]; i++) {
+		unsigned weight = weigh(evidence, drivers[i]);
+
+		last = i;
+		if (weight > best) {
+			best = weight;
+			chosen = drivers[i];
+			index = i;
+		}
+	}
+	if (chosen) {
+		drivers[index] = drivers[last];
+		drivers[last] = NULL;
+	}
+	return chosen;
+}
+
+int driver_detect(struct engine *engine, const struct json *inspect, const struct json *image,
+		  struct driver_match *match, struct error **err)
+{
+	struct evidence evidence = {.inspect = inspect, .image = image};
+	const char *wanted =
+		json_string_or(json_path(inspect, "Config", "Labels"), LABEL_DRIVER, "");
+	cleanup_error struct error *problem = NULL;
+	struct driver *driver;
+
+	memset(match, 0, sizeof(*match));
+	if (strcmp(wanted, "none") == 0)
+		return 0;
+	if (engine && json_bool(json_get(inspect, "State"), "Running"))
+		evidence.top = container_top(engine, json_string(inspect, "Id"), NULL);
+	process_arguments(evidence.top, &evidence.processes);
+	driver = *wanted ? driver_find(wanted, &problem) : choose(&evidence, &problem);
+	if (driver)
+		apply(&evidence, driver, match);
+	string_list_release(&evidence.processes);
+	json_free(evidence.top);
+	if (!problem)
+		return 0;
+	error_append(err, STEAL_POINTER(problem));
+	return error_prefix(err, *wanted ? "label " LABEL_DRIVER " of the container" :
+					   "cannot tell which database it is");
+}

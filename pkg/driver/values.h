@@ -1,0 +1,55 @@
+/*
+ * The values that a driver's templates use ("${user}"), looked up in one
+ * container: its labels, environment, command line, or files in it.
+ */
+#ifndef SIDESNAP_DRIVER_VALUES_H
+#define SIDESNAP_DRIVER_VALUES_H
+
+#include <stdbool.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "engine/engine.h"
+
+struct values {
+	struct engine *engine;	       /* NULL: nothing is run in the container */
+	const char *id;		       /* of the container; borrowed */
+	const struct json *definition; /* of the driver, or a release with the same members; borrowed */
+	struct json *inspect;	       /* of the container; owned */
+	struct string_list words;      /* the server's command line, behind its name */
+	struct string_list secrets;    /* values that no message may show */
+	struct json *found;	       /* what was looked up so far; null: the container has none */
+};
+
+/*
+ * values_open(values, engine, id, definition, err):
+ * Inspect the container and its processes. ERROR_FAILED when it does not run.
+ */
+int values_open(struct values *values, struct engine *engine, const char *id,
+		const struct json *definition, struct error **err);
+
+/* values_from(values, inspect, top, definition): From answers that are there; nothing is run. ${top} may be NULL. */
+void values_from(struct values *values, const struct json *inspect, const struct json *top,
+		 const struct json *definition);
+
+void values_release(struct values *values);
+
+/* values_get(values, name): To be freed; NULL where the container has none. "" is a value. */
+char *values_get(struct values *values, const char *name);
+
+/* values_expand(values, template): With every "${name}" replaced, to be freed; NULL where one is absent. */
+char *values_expand(struct values *values, const char *template);
+
+/* values_redact(values, text): Every secret in it replaced by "***", in place or shorter. */
+void values_redact(const struct values *values, char *text);
+
+/* process_name_is(arguments, names): Whether a process with this command line has one of these names. */
+bool process_name_is(const char *arguments, const struct json *names);
+
+/* process_arguments(top): The command lines in an answer of /top; the caller releases the list. */
+void process_arguments(const struct json *top, struct string_list *list);
+
+/* word_name_is(word, names): The same for one word: its last path component. */
+bool word_name_is(const char *word, const struct json *names);
+
+#endif

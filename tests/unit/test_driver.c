@@ -1,0 +1,288 @@
+/* Drivers: what a definition may say, which container is which database, where values come from. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "driver/driver.h"
+#include "driver/values.h"
+
+static struct json *parsed(const char *text)
+{
+	struct error *error = NULL;
+	struct json *json = json_parse(text, strlen(text), &error);
+
+	if (!json)
+		fail_msg("%s", error->message);
+	return json;
+}
+
+static void refused(const char *text, const char *message)
+{
+	struct error *error = NULL;
+	struct driver *driver = driver_parse("x.json", text, strlen(text), &error);
+
+	assert_null(driver);
+	assert_int_equal(error->kind, ERROR_USAGE);
+	assert_string_equal(error->message, message);
+	error_free(error);
+}
+
+static void test_built_in_drivers_parse(void **state)
+{
+	struct error *error = NULL;
+	struct driver **drivers;
+	size_t count = 0;
+
+	(void)state;
+	drivers = driver_all(&error);
+	if (!drivers)
+		fail_msg("%s", error->message);
+	while (drivers[count])
+		count++;
+	assert_int_equal(count, 2);
+	assert_string_equal(drivers[0]->name, "postgres");
+	assert_string_equal(drivers[1]->name, "redis");
+	driver_all_free(drivers);
+}
+
+static void test_mistakes_are_named_with_their_line(void **state)
+{
+	(void)state;
+	refused("{\n\"name\": \"x\",\n}", "x.json: invalid JSON at line 3, column 1");
+	refused("{\n\"name\": \"x\",\n\"detect\": {},\n\"data\": [],\n\"dat\": 1}",
+		"x.json:5: \"dat\" is no member that a driver may have here");
+	refused("{\"name\": \"x\", \"data\": []}", "x.json:1: \"\" lacks the member \"detect\"");
+	refused("{\"name\": \"none\",\n\"detect\": {}, \"data\": []}",
+		"x.json:1: \"name\" must be lower-case letters, digits and '-', and not \"none\"");
+	refused("{\"name\": \"x\",\n\"detect\": {\"images\": [\"a\",\n3]}, \"data\": []}",
+		"x.json:3: \"detect.images[1]\" must be a string");
+	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [\n\n\"${dat}\"]}",
+		"x.json:3: \"data[0]\" uses a value that \"values\" does not define");
+	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [], \"pages\": {\"files\": [],\n"
+		"\"block\": 1000}}",
+		"x.json:2: \"pages.block\" must be a power of two from 512 to 1048576");
+	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [], \"ready\": {\"any\": [\n"
+		"{\"arguments\": [\"a\"]},\n{\"arguments\": [\"a\"], \"expect\": \"(\"}]}}",
+		"x.json:3: \"ready.any[1].expect\" must be an extended regular expression");
+}
+
+static void test_secrets_stay_out_of_arguments(void **state)
+{
+	(void)state;
+	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [],\n"
+		"\"values\": {\"p\": {\"secret\": true}},\n\"ready\": {\"any\": [\n"
+		"{\"arguments\": [\"tool\",\n\"--password=${p}\"]}]}}",
+		"x.json:5: \"ready.any[0].arguments[1]\" uses a secret: those go into "
+		"\"environment\" or \"input\" only");
+}
+
+static void detect(const char *inspect, const char *image, struct driver_match *match)
+{
+	CLEANUP(cleanup_json_free) struct json *container = parsed(inspect);
+	CLEANUP(cleanup_json_free) struct json *of = image ? parsed(image) : NULL;
+	struct error *error = NULL;
+
+	if (driver_detect(NULL, container, of, match, &error) < 0)
+		fail_msg("%s", error->message);
+}
+
+static void test_detection_of_a_stopped_postgres(void **state)
+{
+	struct driver_match match;
+
+	(void)state;
+	detect("{\"Config\":{\"Image\":\"registry:5000/library/postgres:15@sha256:00\",\"Env\":"
+	       "[\"PGDATA=/db//data/\"],\"Cmd\":[\"postgres\"]}}",
+	       NULL, &match);
+	assert_non_null(match.driver);
+	assert_string_equal(match.driver->name, "postgres");
+	assert_string_equal(match.data_directories.items[0], "/db/data");
+	assert_string_equal(match.guards.items[0], "/db/data/global/pg_control");
+	assert_int_equal(match.page_block, 32768);
+	assert_true(string_list_has(&match.state_variables, "PGDATA"));
+	assert_false(string_list_has(&match.state_variables, "POSTGRES_PASSWORD"));
+	assert_false(match.idle);
+	driver_match_release(&match);
+}
+
+static void test_data_directory_of_an_option_wins(void **state)
+{
+	struct driver_match match;
+
+	(void)state;
+	detect("{\"Config\":{\"Image\":\"own\",\"Env\":[\"PGDATA=/a\"],\"Entrypoint\":[\"/usr/lib/"
+	       "postgresql/15/bin/postgres\"],\"Cmd\":[\"-D\",\"/b\"]}}",
+	       NULL, &match);
+	assert_non_null(match.driver);
+	assert_string_equal(match.data_directories.items[0], "/b");
+	driver_match_release(&match);
+	detect("{\"Config\":{\"Image\":\"postgres\",\"Entrypoint\":[\"docker-entrypoint.sh\"],"
+	       "\"Cmd\":[\"-c\",\"data_directory=/c\"]}}",
+	       NULL, &match);
+	assert_string_equal(match.data_directories.items[0], "/c");
+	driver_match_release(&match);
+}
+
+static void test_clues_count_only_together(void **state)
+{
+	struct driver_match match;
+
+	(void)state;
+	/* A client has the variable, a proxy the port. */
+	detect("{\"Config\":{\"Image\":\"app\",\"Env\":[\"PGDATA=/x\"],\"ExposedPorts\":{\"5432/"
+	       "tcp\":{}}}}",
+	       NULL, &match);
+	assert_null(match.driver);
+	detect("{\"Config\":{\"Image\":\"own\",\"Env\":[\"PGDATA=/var/lib/postgresql/data\"]},"
+	       "\"Mounts\":[{\"Destination\":\"/var/lib/postgresql/data\"}]}",
+	       NULL, &match);
+	assert_non_null(match.driver);
+	driver_match_release(&match);
+	detect("{\"Config\":{\"Image\":\"sha256:00\"}}",
+	       "{\"RepoTags\":[\"docker.io/library/redis:7\"]}", &match);
+	assert_string_equal(match.driver->name, "redis");
+	driver_match_release(&match);
+}
+
+static void test_label_decides(void **state)
+{
+	struct driver_match match;
+	CLEANUP(cleanup_json_free) struct json *unknown = parsed(
+		"{\"Config\":{\"Image\":\"x\",\"Labels\":{\"sidesnap.driver\":\"oracle\"}}}");
+	struct error *error = NULL;
+
+	(void)state;
+	detect("{\"Config\":{\"Image\":\"postgres\",\"Labels\":{\"sidesnap.driver\":\"none\"}}}",
+	       NULL, &match);
+	assert_null(match.driver);
+	detect("{\"Config\":{\"Image\":\"own\",\"Labels\":{\"sidesnap.driver\":\"postgres\","
+	       "\"sidesnap.driver.data\":\"/here\"}}}",
+	       NULL, &match);
+	assert_string_equal(match.data_directories.items[0], "/here");
+	driver_match_release(&match);
+	/* A snapshot without a driver has the label, empty. */
+	detect("{\"Config\":{\"Image\":\"redis\",\"Labels\":{\"sidesnap.driver\":\"\"}}}", NULL,
+	       &match);
+	assert_string_equal(match.driver->name, "redis");
+	driver_match_release(&match);
+	assert_int_equal(driver_detect(NULL, unknown, NULL, &match, &error), -1);
+	assert_int_equal(error->kind, ERROR_NOT_FOUND);
+	assert_string_equal(error->hint, "drivers: postgres, redis; or \"none\"");
+	error_free(error);
+}
+
+static void test_processes_in_top(void **state)
+{
+	CLEANUP(cleanup_json_free) struct json *top =
+		parsed("{\"Titles\":[\"PID\",\"UID\",\"COMMAND\"],\"Processes\":[[\"1\",\"0\","
+		       "\"/usr/lib/bin/postgres -p 6000\"],[\"2\",\"0\",\"postgres: writer\"]]}");
+	CLEANUP(cleanup_json_free) struct json *names = parsed("[\"postgres\"]");
+	struct string_list processes;
+
+	(void)state;
+	process_arguments(top, &processes);
+	assert_int_equal(processes.count, 2);
+	assert_true(process_name_is(processes.items[0], names));
+	assert_true(process_name_is(processes.items[1], names));
+	assert_false(process_name_is("postgres-exporter --web", names));
+	string_list_release(&processes);
+}
+
+static void expect_text(struct values *values, const char *template, const char *expected)
+{
+	cleanup_free char *text = values_expand(values, template);
+
+	if (!expected)
+		assert_null(text);
+	else
+		assert_string_equal(text, expected);
+}
+
+static void test_values(void **state)
+{
+	CLEANUP(cleanup_json_free) struct json *definition = parsed(
+		"{\"detect\":{\"commands\":[\"server\"],\"processes\":[\"server\"]},\"values\":{"
+		"\"port\":{\"options\":[\"-p\",\"port=\"],\"variables\":[\"PORT\"],\"default\":\"1\"},"
+		"\"word\":{\"variables\":[\"WORD\"],\"secret\":true},\"no\":{\"variables\":[\"EMPTY\"]},"
+		"\"listen\":{\"options\":[\"listen=\"]},\"loop\":{\"default\":\"x\"}}}");
+	CLEANUP(cleanup_json_free) struct json *inspect = parsed(
+		"{\"Config\":{\"Cmd\":[\"client\",\"-p\",\"7\",\"server\",\"-p8\",\"-c\","
+		"\"port=9\",\"-clisten=\"],\"Env\":[\"PORT=5\",\"WORD=hush\",\"EMPTY=\"]},"
+		"\"NetworkSettings\":{\"Networks\":{\"a\":{\"IPAddress\":\"\"},\"b\":{\"IPAddress\":"
+		"\"10.0.0.2\"}}}}");
+	struct values values;
+	char message[] = "a hush b hushhush";
+
+	(void)state;
+	values_from(&values, inspect, NULL, definition);
+	expect_text(&values, "${address}:${port}", "10.0.0.2:9");
+	expect_text(&values, "<${listen}>", "<>");
+	expect_text(&values, "${no}", NULL);
+	expect_text(&values, "${word}", "hush");
+	values_redact(&values, message);
+	assert_string_equal(message, "a *** b ******");
+	values_release(&values);
+}
+
+static void test_own_directory_goes_first(void **state)
+{
+	char directory[] = "/tmp/test_driver.XXXXXX";
+	cleanup_free char *path = NULL;
+	struct error *error = NULL;
+	struct driver *driver;
+	FILE *file;
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	path = memory_printf("%s/mine.json", directory);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs("{\"name\":\"redis\",\"title\":\"mine\",\"detect\":{},\"data\":[],\"release\":{\"steps\":"
+	      "[{\"name\":\"thaw\",\"any\":[{\"arguments\":[\"x\"]}]}]},\"dump\":{}}",
+	      file);
+	fclose(file);
+	setenv("SIDESNAP_DRIVERS", directory, 1);
+	driver = driver_find("redis", &error);
+	assert_non_null(driver);
+	assert_string_equal(json_string(driver->definition, "title"), "mine");
+	{
+		struct driver_match match = {.driver = driver};
+		CLEANUP(cleanup_json_free) struct json *release = driver_release_json(&match);
+
+		assert_int_equal(json_count(json_path(release, "release", "steps")), 1);
+	}
+	driver_free(driver);
+	unlink(path);
+	rmdir(directory);
+	assert_null(driver_find("redis", &error));
+	assert_non_null(strstr(error->message, directory));
+	error_free(error);
+	unsetenv("SIDESNAP_DRIVERS");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_built_in_drivers_parse),
+		cmocka_unit_test(test_mistakes_are_named_with_their_line),
+		cmocka_unit_test(test_secrets_stay_out_of_arguments),
+		cmocka_unit_test(test_detection_of_a_stopped_postgres),
+		cmocka_unit_test(test_data_directory_of_an_option_wins),
+		cmocka_unit_test(test_clues_count_only_together),
+		cmocka_unit_test(test_label_decides),
+		cmocka_unit_test(test_processes_in_top),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_own_directory_goes_first),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
