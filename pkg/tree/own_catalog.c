@@ -1,0 +1,228 @@
+/*
+ * The catalog of own files: written after a capture, checked by verify, used by a
+ * boot to put back what the engine's commit cannot carry.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "base/text.h"
+#include "tree/own_state.h"
+
+#define BLOCK_SIZE (128U << 10)
+
+static const struct own_record *sorting;
+
+static int compare_records(const void *a, const void *b)
+{
+	return path_compare(sorting[*(const size_t *)a].path, sorting[*(const size_t *)b].path);
+}
+
+static int add_record(struct capture *capture, const struct own_record *record,
+		      const char *hardlink, struct error **err)
+{
+	struct content content = {
+		.kind = CONTENT_HASH,
+		.length = record->size,
+		.chunk = {.id = record->hash},
+	};
+	struct catalog_entry entry = {
+		.path = record->path,
+		.flags = record->flags,
+		.mode = record->mode,
+		.uid = record->uid,
+		.gid = record->gid,
+		.device = record->device,
+		.size = record->size,
+		.mtime = record->mtime,
+		.link = record->link,
+		.hardlink = hardlink,
+		.attributes = record->attributes.list,
+		.attribute_count = record->attributes.count,
+		.contents = &content,
+		.content_count = S_ISREG(record->mode) && record->size && !hardlink ? 1 : 0,
+	};
+
+	return capture_catalog_add(capture, &entry, err);
+}
+
+int own_write_catalog(struct own *own, struct capture *capture, struct tree_record *record,
+		      struct error **err)
+{
+	cleanup_free size_t *order = memory_array(NULL, own->record_count + 1, sizeof(*order));
+	/* Of each group the record that comes first in the catalog: the others are names of it. */
+	cleanup_free size_t *first = memory_array(NULL, own->group_count + 1, sizeof(*first));
+
+	for (size_t i = 0; i < own->record_count; i++)
+		order[i] = i;
+	for (size_t i = 0; i <= own->group_count; i++)
+		first[i] = PATH_MAP_NONE;
+	sorting = own->records;
+	qsort(order, own->record_count, sizeof(*order), compare_records);
+	if (capture_catalog_begin(capture, err) < 0)
+		return -1;
+	for (size_t i = 0; i < own->record_count; i++) {
+		const struct own_record *item = &own->records[order[i]];
+		const char *hardlink = NULL;
+
+		if (item->group && first[item->group] == PATH_MAP_NONE)
+			first[item->group] = order[i];
+		else if (item->group)
+			hardlink = own->records[first[item->group]].path;
+		if (add_record(capture, item, hardlink, err) < 0)
+			return error_prefix(err, "own file \"/%s\"", item->path);
+	}
+	record->kind = TREE_OWN;
+	if (!record->name)
+		record->name = memory_strdup("");
+	if (!record->paths.count)
+		string_list_add(&record->paths, "/");
+	for (size_t i = 0; i < own->skipped.count; i++)
+		string_list_add(&record->skipped, own->skipped.items[i]);
+	return capture_catalog_end(capture, record, NULL, err);
+}
+
+static int hash_file(int fd, struct hash *hash)
+{
+	struct hasher *hasher = hasher_new();
+	cleanup_free uint8_t *block = memory_alloc(BLOCK_SIZE);
+	ssize_t count;
+
+	while ((count = io_read_full(fd, block, BLOCK_SIZE)) > 0)
+		hasher_update(hasher, block, (size_t)count);
+	hasher_finish(hasher, hash);
+	hasher_free(hasher);
+	return count < 0 ? -1 : 0;
+}
+
+static int differs(const struct catalog_entry *entry, const char *what, struct error **err)
+{
+	return error_set(err, ERROR_DAMAGED, "own file \"/%s\" of the image %s", entry->path, what);
+}
+
+static int verify_entry(int layer_fd, const struct catalog_entry *entry, struct error **err)
+{
+	const char *name = NULL;
+	cleanup_fd int parent_fd = place_parent(layer_fd, entry->path, &name), fd = -1;
+	struct stat status;
+	struct hash hash;
+	bool is_there;
+
+	if (parent_fd < 0 && errno == EXDEV)
+		return 0; /* something is mounted over it here */
+	is_there = parent_fd >= 0 && fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+	if (entry->flags & ENTRY_DELETED)
+		return is_there ? differs(entry, "is there, but was deleted", err) : 0;
+	if (!is_there)
+		return differs(entry, "is missing", err);
+	if ((status.st_mode & S_IFMT) != (entry->mode & S_IFMT))
+		return differs(entry, "has another type", err);
+	if (S_ISLNK(entry->mode)) {
+		cleanup_free char *target = place_read_link(parent_fd, name);
+
+		return !target || strcmp(target, entry->link) != 0
+			       ? differs(entry, "points elsewhere", err)
+			       : 0;
+	}
+	if (!S_ISREG(entry->mode) || entry->hardlink)
+		return 0;
+	fd = place_open(parent_fd, name, O_RDONLY | O_NONBLOCK);
+	if (fd < 0 && errno == EXDEV)
+		return 0;
+	if ((uint64_t)status.st_size != entry->size)
+		return differs(entry, "has another size", err);
+	if (fd < 0 || hash_file(fd, &hash) < 0)
+		return error_set_errno(err, errno, "cannot read \"/%s\"", entry->path);
+	if (entry->content_count && !hash_equal(&hash, &entry->contents[0].chunk.id))
+		return differs(entry, "has another content", err);
+	return 0;
+}
+
+int own_verify(int layer_fd, struct store *store, const struct tree_record *tree, bool check_files,
+	       struct error **err)
+{
+	CLEANUP(cleanup_catalog_close)
+	struct catalog_reader *reader = catalog_open(store, &tree->root, err);
+	struct catalog_entry entry;
+	int result;
+
+	if (!reader)
+		return -1;
+	while ((result = catalog_next(reader, &entry, err)) > 0) {
+		if (check_files && verify_entry(layer_fd, &entry, err) < 0)
+			return -1;
+	}
+	return result;
+}
+
+/*
+ * Attributes by descriptor, since there may be no /proc. Those of "security." are left:
+ * a commit keeps them, and a service must not be able to have them set on a file of its own.
+ */
+static void put_attributes_right(int fd, const struct catalog_entry *entry)
+{
+	for (size_t i = 0; i < entry->attribute_count; i++) {
+		const struct attribute *attribute = &entry->attributes[i];
+		char value[4096];
+		ssize_t size;
+
+		if (text_has_prefix(attribute->name, "security."))
+			continue;
+		size = fgetxattr(fd, attribute->name, value, sizeof(value));
+		if (size >= 0 && (size_t)size == attribute->size &&
+		    memcmp(value, attribute->value, attribute->size) == 0)
+			continue;
+		(void)fsetxattr(fd, attribute->name, attribute->value, attribute->size, 0);
+	}
+}
+
+static void put_entry_right(int layer_fd, const struct catalog_entry *entry)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, entry->mtime};
+	const char *name = NULL;
+	cleanup_fd int parent_fd = -1, fd = -1;
+	struct stat status;
+
+	if (entry->flags & ENTRY_DELETED)
+		return;
+	parent_fd = place_parent(layer_fd, entry->path, &name);
+	if (parent_fd < 0 || fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	/* Only what nobody has changed since: an image made from ours may have other files there. */
+	if ((status.st_mode & 07777) != (entry->mode & 07777 ) ||
+	    (status.st_mode & S_IFMT) != (entry->mode & S_IFMT) || status.st_uid != entry->uid ||
+	    status.st_gid != entry->gid ||
+	    (!S_ISDIR(entry->mode) && status.st_mtim.tv_sec != entry->mtime.tv_sec) ||
+	    (S_ISREG(entry->mode) && !entry->hardlink && (uint64_t)status.st_size != entry->size))
+		return;
+	if (entry->attribute_count && (S_ISREG(entry->mode) || S_ISDIR(entry->mode))) {
+		fd = place_open(parent_fd, name, O_RDONLY | O_NONBLOCK);
+		if (fd >= 0)
+			put_attributes_right(fd, entry);
+	}
+	if (status.st_mtim.tv_sec != entry->mtime.tv_sec ||
+	    status.st_mtim.tv_nsec != entry->mtime.tv_nsec)
+		(void)utimensat(parent_fd, name, times, AT_SYMLINK_NOFOLLOW);
+}
+
+int own_put_right(int layer_fd, struct store *store, const struct tree_record *tree,
+		  struct error **err)
+{
+	CLEANUP(cleanup_catalog_close)
+	struct catalog_reader *reader = catalog_open(store, &tree->root, err);
+	struct catalog_entry entry;
+	int result;
+
+	if (!reader)
+		return -1;
+	while ((result = catalog_next(reader, &entry, err)) > 0)
+		put_entry_right(layer_fd, &entry);
+	return result;
+}
