@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from support.api import Engine, EngineError
+from support.api import Engine, EngineError, wait_for
 from support.cli import Sidesnap, binary
 from support.images import PREFIX, Images
 from support.private_engine import NotPossible, PrivateEngine
@@ -138,6 +138,14 @@ class Box:
     def container(self, word):
         return self.engine.container(self.name(word) if not word.startswith(SESSION) else word)
 
+    def boot(self, word, reference, command=None, mounts=(), host=None, wait=True, **config):
+        """Plain `docker run` of a snapshot; back when the service has taken over from boot."""
+        container = self.create(word, reference, command, mounts, host, **config)
+        container.start()
+        if wait:
+            booted(container)
+        return container
+
     def helpers(self):
         return self.engine.containers(label="sidesnap.role=helper")
 
@@ -188,6 +196,22 @@ class Box:
 
     def is_helper(self, container):
         return (container.get("Labels") or {}).get("sidesnap.role") == "helper"
+
+
+def booted(container, timeout=60):
+    """Wait until boot has handed over; AssertionError with the log when the container ends instead."""
+
+    def over():
+        try:
+            state = container.state()
+            assert state["Running"], f"{container.name} ended ({state['ExitCode']}): {container.logs()}"
+            rows = container.engine.json("GET", f"/containers/{container.id}/top")["Processes"]
+        except EngineError:
+            return False
+        return bool(rows) and not any(".sidesnap" in " ".join(row) for row in rows)
+
+    wait_for(over, f"{container.name} boots", timeout)
+    return container
 
 
 @pytest.fixture
