@@ -33,6 +33,13 @@ int session_check(const struct session *session, struct error **err);
 char *session_own_container(const struct session *session);
 
 /*
+ * session_parse_mountinfo(text):
+ * The id in the source of a container's own /etc/hostname, hosts or resolv.conf, from the
+ * text of /proc/self/mountinfo (which is cut up by this); NULL: none. To be freed.
+ */
+char *session_parse_mountinfo(char *text);
+
+/*
  * session_confirm(session, question, err):
  * Ask on the terminal. 0: yes or --yes. ERROR_REFUSED: no, or no terminal to ask on
  * (the hint names --yes).

@@ -23,11 +23,24 @@ struct target {
 
 /*
  * target_find(session, name, target, err):
- * By exact name, id or unique id prefix, then by compose service. ERROR_NOT_FOUND with
- * the nearest names as hint; ERROR_USAGE when two containers fit.
+ * By exact name or id, then by compose service (of -p, else of the project that our own
+ * container belongs to, else one that is unique over all projects), then by a unique prefix
+ * of the id, 4 digits or more: a service called "db" must not lose to an id that begins so.
+ * ERROR_NOT_FOUND with the nearest names as hint; ERROR_USAGE when two containers fit.
  */
 int target_find(const struct session *session, const char *name, struct target *target,
 		struct error **err);
+
+/*
+ * target_choose(containers, name, project, explicit_project, err):
+ * The same choice from a list of containers as the engine gives it; the chosen one's entry,
+ * borrowed. ${explicit_project}: asked for by -p, so that its services come before names.
+ */
+const struct json *target_choose(const struct json *containers, const char *name,
+				 const char *project, bool explicit_project, struct error **err);
+
+/* target_entry_name(entry): The name in a list's entry, without '/'; "" when it has none. Borrowed. */
+const char *target_entry_name(const struct json *entry);
 
 /* target_refresh(session, target, err): Inspect anew. */
 int target_refresh(const struct session *session, struct target *target, struct error **err);
