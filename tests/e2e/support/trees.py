@@ -3,7 +3,6 @@ Hostile file trees, and their comparison by programs that are not ours: rsync, f
 getfacl. What these do not look at (where a file's holes are) is asked of the kernel.
 """
 
-import ctypes
 import errno
 import hashlib
 import os
@@ -350,7 +349,3 @@ def sockets_below(root):
 def names_one(block, names):
     first = block.split(b"\n")[0]
     return any(first == b"# file: ./" + os.fsencode(n) for n in names)
-
-
-def drop_caches():
-    ctypes.CDLL(None).sync()
