@@ -94,7 +94,8 @@ int attributes_read(int fd, bool is_path_fd, struct attribute_space *space)
 	size = list_names(fd, path, space);
 	if (size <= 0)
 		return (int)size;
-	for (const char *name = space->names; name < space->names + size; name += strlen(name) + 1) {
+	for (const char *name = space->names; name < space->names + size;
+	     name += strlen(name) + 1) {
 		if (attribute_is_kept(name) && read_value(fd, path, space, name) < 0)
 			return -1;
 	}

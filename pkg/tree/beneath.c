@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -55,6 +57,25 @@ int beneath_open(int directory_fd, const char *path, int flags, mode_t mode)
 	return (int)fd;
 }
 
+int beneath_open_own(int directory_fd, const char *name)
+{
+	int fd = beneath_open(directory_fd, name, O_RDONLY | O_DIRECTORY, 0), path_fd;
+	char proc[40];
+
+	if (fd >= 0 || errno != EACCES)
+		return fd;
+	path_fd = beneath_open(directory_fd, name, O_PATH | O_DIRECTORY, 0);
+	if (path_fd < 0)
+		return -1;
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", path_fd);
+	if (chmod(proc, 0700) == 0)
+		fd = beneath_open(directory_fd, name, O_RDONLY | O_DIRECTORY, 0);
+	else
+		errno = EACCES;
+	close(path_fd);
+	return fd;
+}
+
 int beneath_status(int directory_fd, const char *name, struct file_status *status)
 {
 	struct statx_answer answer;
@@ -92,9 +113,10 @@ int beneath_check(struct error **err)
 		close(fd);
 	if ((fd < 0 && (errno == ENOSYS || errno == EPERM)) ||
 	    (beneath_status(AT_FDCWD, ".", &status) < 0 && errno == ENOSYS)) {
-		error_set(err, ERROR_UNSUPPORTED,
-			  "this kernel (or the engine's seccomp profile) lacks openat2 or mount ids in "
-			  "statx, without which no tree is safely walked");
+		error_set(
+			err, ERROR_UNSUPPORTED,
+			"this kernel (or the engine's seccomp profile) lacks openat2 or mount ids in "
+			"statx, without which no tree is safely walked");
 		return error_hint(err, "use Linux 5.8 or newer and a current engine");
 	}
 	return 0;

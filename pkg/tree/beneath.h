@@ -30,6 +30,13 @@ struct file_status {
  */
 int beneath_open(int directory_fd, const char *path, int flags, mode_t mode);
 
+/*
+ * beneath_open_own(directory_fd, name):
+ * A directory to be listed and changed; one's own that denies this is made to allow it
+ * (its mode is set again later, or it is deleted). As beneath_open().
+ */
+int beneath_open_own(int directory_fd, const char *name);
+
 /* beneath_check(err): Whether this kernel has all that is needed; ERROR_UNSUPPORTED. */
 int beneath_check(struct error **err);
 

@@ -191,8 +191,8 @@ static int check_sequence(struct catalog_reader *reader, const struct catalog_en
 	if (path_compare(previous, path) >= 0)
 		return error_set(err, ERROR_DAMAGED, "catalog: \"%s\" is out of order", path);
 	if (!reader->previous_is_directory && is_below(path, size, previous, previous_size))
-		return error_set(err, ERROR_DAMAGED, "catalog: \"%s\" lies below \"%s\", no directory",
-				 path, previous);
+		return error_set(err, ERROR_DAMAGED,
+				 "catalog: \"%s\" lies below \"%s\", no directory", path, previous);
 	if (reader->partial)
 		return 0;
 	if (entry->flags & ENTRY_DELETED)

@@ -120,7 +120,8 @@ void catalog_writer_attach(struct catalog_writer *writer, struct store_writer *s
 int catalog_writer_begin(struct catalog_writer *writer, bool partial, struct error **err)
 {
 	if (writer->head || writer->current.size || writer->ready)
-		return error_set(err, ERROR_FAILED, "a catalog was begun before the last one ended");
+		return error_set(err, ERROR_FAILED,
+				 "a catalog was begun before the last one ended");
 	writer->partial = partial;
 	writer->records = writer->entry_bytes = writer->stream_size = 0;
 	writer->previous[0] = '\0';
@@ -152,7 +153,8 @@ static bool ends_segment(const struct catalog_writer *writer, const char *path)
 		return false;
 	for (; *path; path++)
 		hash = (hash ^ (uint8_t)*path) * 0x01000193U;
-	return writer->current.size >= SEGMENT_SIZE_MAX || !((hash ^ hash >> 16) & SEGMENT_END_MASK);
+	return writer->current.size >= SEGMENT_SIZE_MAX ||
+	       !((hash ^ hash >> 16) & SEGMENT_END_MASK);
 }
 
 /* Append a complete record. Called from within the sink too. */
@@ -165,9 +167,10 @@ static int emit(struct catalog_writer *writer, const struct catalog_entry *entry
 		return error_set(err, ERROR_FAILED, "catalog entry \"%s\" is out of order",
 				 entry->path);
 	if (catalog_encode(&writer->current, entry) < 0)
-		return error_set(err, ERROR_UNSUPPORTED,
-				 "\"%s\" is more than a catalog can hold (attributes, link or size)",
-				 entry->path);
+		return error_set(
+			err, ERROR_UNSUPPORTED,
+			"\"%s\" is more than a catalog can hold (attributes, link or size)",
+			entry->path);
 	memcpy(writer->previous, entry->path, strlen(entry->path) + 1);
 	record_hash(writer->hasher, writer->current.data + start + 4,
 		    writer->current.size - start - 4);
@@ -210,7 +213,8 @@ static int pump(struct catalog_writer *writer, struct error **err)
 		writer->ready = segment->next;
 		if (!writer->ready)
 			writer->ready_end = &writer->ready;
-		result = feed(writer, COOKIE_CATALOG, segment->bytes.data, segment->bytes.size, err);
+		result =
+			feed(writer, COOKIE_CATALOG, segment->bytes.data, segment->bytes.size, err);
 		buffer_release(&segment->bytes);
 		free(segment);
 		if (result < 0)

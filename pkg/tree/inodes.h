@@ -10,7 +10,7 @@
 struct inode_slot {
 	uint64_t device, inode;
 	uint32_t type;
-	char *path;	     /* NULL: free slot */
+	char *path; /* NULL: free slot */
 };
 
 struct inode_map {

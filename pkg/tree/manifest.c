@@ -487,8 +487,8 @@ int manifest_write(const struct manifest *manifest, int store_fd, struct hash *h
 	size_t size = strlen(text);
 
 	if (size > MANIFEST_SIZE_MAX) {
-		error_set(err, ERROR_FAILED, "the manifest would have %zu bytes, more than %u", size,
-			  MANIFEST_SIZE_MAX);
+		error_set(err, ERROR_FAILED, "the manifest would have %zu bytes, more than %u",
+			  size, MANIFEST_SIZE_MAX);
 		return error_hint(err, "exclude the directories that hold so many sockets");
 	}
 	return io_write_file_atomic(store_fd, MANIFEST_NAME, text, size, 0644, err);

@@ -121,8 +121,8 @@ static void append_contents(struct buffer *buffer, const struct catalog_entry *e
 	for (size_t i = 0; i < entry->content_count;) {
 		struct content content = entry->contents[i];
 
-		for (i++; i < entry->content_count &&
-			  content_continues(&content, &entry->contents[i]);
+		for (i++;
+		     i < entry->content_count && content_continues(&content, &entry->contents[i]);
 		     i++)
 			content.length += entry->contents[i].length;
 		append_content(buffer, &content);

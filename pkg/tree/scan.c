@@ -56,7 +56,8 @@ static int check_excluded(const struct scan_options *options, struct error **err
 
 		if (!path_is_safe_relative(path, strlen(path))) {
 			error_set(err, ERROR_USAGE, "cannot exclude \"%s\"", path);
-			return error_hint(err, "give a path or pattern relative to the tree's root");
+			return error_hint(err,
+					  "give a path or pattern relative to the tree's root");
 		}
 		/* also where it is not there now: a restore must leave it alone wherever it is */
 		if (!is_pattern(path) && options->excluded_found)
@@ -208,9 +209,8 @@ static int append_name(struct scan *scan, const struct level *level, const char 
 	scan->path_size = at + size;
 	if (scan->path_size <= RECORD_PATH_MAX)
 		return 0;
-	error_set(err, ERROR_UNSUPPORTED,
-		  "cannot capture \"%s\": its path has more than %u bytes", scan->path,
-		  RECORD_PATH_MAX);
+	error_set(err, ERROR_UNSUPPORTED, "cannot capture \"%s\": its path has more than %u bytes",
+		  scan->path, RECORD_PATH_MAX);
 	return error_hint(err, "exclude one of its parent directories");
 }
 
@@ -266,8 +266,8 @@ static int take_opened(struct scan *scan, int directory_fd, const char *name, in
 	return 1;
 }
 
-static int take_link(struct scan *scan, int directory_fd, const char *name,
-		     struct scan_item *item, struct error **err)
+static int take_link(struct scan *scan, int directory_fd, const char *name, struct scan_item *item,
+		     struct error **err)
 {
 	ssize_t size = readlinkat(directory_fd, name, scan->link, sizeof(scan->link));
 
@@ -280,8 +280,8 @@ static int take_link(struct scan *scan, int directory_fd, const char *name,
 	return 1;
 }
 
-static int take_node(struct scan *scan, int directory_fd, const char *name,
-		     struct scan_item *item, struct error **err)
+static int take_node(struct scan *scan, int directory_fd, const char *name, struct scan_item *item,
+		     struct error **err)
 {
 	cleanup_fd int fd = -1;
 

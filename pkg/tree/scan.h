@@ -27,8 +27,8 @@ struct scan_options {
 
 /* Everything is valid until the next call. */
 struct scan_item {
-	const char *path; /* "" is the root */
-	int fd;		  /* of regular files, to be read; -1 else */
+	const char *path;	   /* "" is the root */
+	int fd;			   /* of regular files, to be read; -1 else */
 	struct file_status status; /* before anything was read */
 	bool is_mount_point;	   /* a directory with another mount on it: not descended */
 	const char *link;
