@@ -5,6 +5,7 @@
 #include "store/hash.h"
 
 #include <blake3.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"

@@ -72,7 +72,8 @@ static int open_file(struct pack_reader *pack, int directory_fd, const struct pa
 				 pack->name, (unsigned long long)status.st_size,
 				 (unsigned long long)info->size);
 	pack->size = info->size;
-	if (pack->size < PACK_HEADER_SIZE + pack_footer_size(1, 1) || pack->size > PACK_SIZE_MAX * 2)
+	if (pack->size < PACK_HEADER_SIZE + pack_footer_size(1, 1) ||
+	    pack->size > PACK_SIZE_MAX * 2)
 		return damaged(pack, "its size is impossible", err);
 	return 0;
 }
@@ -268,14 +269,12 @@ bool pack_reader_find(const struct pack_reader *pack, const struct hash *id,
 	return false;
 }
 
-void pack_reader_frame(const struct pack_reader *pack, uint32_t number,
-		       struct frame_record *record)
+void pack_reader_frame(const struct pack_reader *pack, uint32_t number, struct frame_record *record)
 {
 	frame_record_get(pack->tables + (size_t)number * PACK_FRAME_SIZE, record);
 }
 
-void pack_reader_chunk(const struct pack_reader *pack, uint32_t number,
-		       struct chunk_record *record)
+void pack_reader_chunk(const struct pack_reader *pack, uint32_t number, struct chunk_record *record)
 {
 	chunk_record_get(pack->chunks + (size_t)number * PACK_CHUNK_SIZE, record);
 }

@@ -23,9 +23,9 @@ struct pack_reader {
 	char name[80];
 	uint64_t size;
 	uint32_t frame_count, chunk_count;
-	uint8_t *tables;	/* both, as they are in the file */
-	const uint8_t *chunks;	/* the chunk table in it */
-	struct frame **frames;	/* the cache's, by number; NULL: not in memory */
+	uint8_t *tables;       /* both, as they are in the file */
+	const uint8_t *chunks; /* the chunk table in it */
+	struct frame **frames; /* the cache's, by number; NULL: not in memory */
 };
 
 /*

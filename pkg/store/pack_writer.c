@@ -48,7 +48,8 @@ static int check_directory(int fd, struct error **err)
 	struct stat status;
 
 	if (fstat(fd, &status) < 0)
-		return error_set_errno(err, errno, "cannot examine the store's " PACK_DIRECTORY "/");
+		return error_set_errno(err, errno,
+				       "cannot examine the store's " PACK_DIRECTORY "/");
 	if (status.st_uid != geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH))) {
 		error_set(err, ERROR_REFUSED,
 			  "the store's " PACK_DIRECTORY
@@ -419,7 +420,8 @@ int pack_writer_finish(struct pack_writer *writer, struct pack_info **packs, siz
 		if (writer->files[i]->fd >= 0 && pack_file_sync(writer->files[i], err) < 0)
 			return -1;
 	if (fsync(writer->directory_fd) < 0 || fsync(writer->parent_fd) < 0)
-		return error_set_errno(err, errno, "cannot write the store's directory to the disk");
+		return error_set_errno(err, errno,
+				       "cannot write the store's directory to the disk");
 	infos = memory_array(NULL, writer->count, sizeof(*infos));
 	for (size_t i = 0; i < writer->count; i++)
 		infos[i] = writer->files[i]->info;

@@ -14,8 +14,8 @@
 #include "store/format.h"
 #include "store/writer.h"
 
-#define BATCH_SPACE_MIN (64U << 10)			  /* what store_writer_space() promises */
-#define BATCH_FULL FRAME_RAW_MIN			  /* whole chunks: one frame's worth */
+#define BATCH_SPACE_MIN (64U << 10) /* what store_writer_space() promises */
+#define BATCH_FULL FRAME_RAW_MIN    /* whole chunks: one frame's worth */
 #define BATCH_SIZE (BATCH_FULL + CHUNK_SIZE_MAX + BATCH_SPACE_MIN)
 #define BATCH_STREAMS_FULL 4096
 #define BATCH_CHUNKS_FULL 4096
@@ -46,9 +46,9 @@ struct batch_queue {
 	struct batch **batches;
 	size_t capacity;
 	uint64_t submitted, taken, delivered; /* only grow; modulo capacity they index batches */
-	bool draining;	      /* nothing more will be submitted */
-	bool stopped;	      /* by a failure or by batch_queue_stop() */
-	struct error *error; /* the first one */
+	bool draining;			      /* nothing more will be submitted */
+	bool stopped;			      /* by a failure or by batch_queue_stop() */
+	struct error *error;		      /* the first one */
 };
 
 /* batch_queue_init(queue, capacity, err): Allocate the batches. */

@@ -42,8 +42,8 @@ struct store *store_open(int directory_fd, const struct pack_info *packs, size_t
 	cleanup_fd int fd = -1;
 
 	if (count > PACKS_MAX) {
-		error_set(err, ERROR_DAMAGED, "a store of %zu packs, at most %u are possible", count,
-			  PACKS_MAX);
+		error_set(err, ERROR_DAMAGED, "a store of %zu packs, at most %u are possible",
+			  count, PACKS_MAX);
 		return NULL;
 	}
 	store = memory_zalloc(sizeof(*store));
@@ -90,6 +90,13 @@ bool store_has(const struct store *store, const struct hash *id)
 	struct chunk_record record;
 
 	return find(store, id, &record) != NULL;
+}
+
+uint32_t store_chunk_size(const struct store *store, const struct hash *id)
+{
+	struct chunk_record record;
+
+	return find(store, id, &record) ? record.size : 0;
 }
 
 static int damaged_chunk(const struct hash *id, const char *what, struct error **err)

@@ -34,6 +34,9 @@ CLEANUP_DEFINE(struct store, store_free)
 /* store_has(store, id): Whether a chunk is in one of the packs. */
 bool store_has(const struct store *store, const struct hash *id);
 
+/* store_chunk_size(store, id): The raw bytes of a chunk as its pack says; 0: it is in none. */
+uint32_t store_chunk_size(const struct store *store, const struct hash *id);
+
 /* A chunk in memory, pinned in the cache until released. */
 struct chunk {
 	const uint8_t *data;
@@ -60,7 +63,8 @@ struct store_verify_totals {
 /*
  * store_verify(store, workers, progress, context, totals, err):
  * Check every byte of every pack: header, gaps (none may be), frames, chunks,
- * footer. ${progress} (may be NULL) hears of stored bytes checked so far. The
+ * footer. ${progress} (may be NULL) hears of stored bytes checked so far, from
+ * several threads, never at once. The
  * first damage found is reported as ERROR_DAMAGED with the pack's name and offset.
  */
 int store_verify(struct store *store, unsigned workers,

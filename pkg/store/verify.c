@@ -175,8 +175,7 @@ static unsigned start_helpers(struct verify *verify, pthread_t *threads, unsigne
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK_SIZE);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (started < count &&
-	       pthread_create(&threads[started], &attributes, run, verify) == 0)
+	while (started < count && pthread_create(&threads[started], &attributes, run, verify) == 0)
 		started++;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);

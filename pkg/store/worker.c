@@ -51,8 +51,7 @@ static void *run(void *argument)
 		}
 		batch_queue_done(queue, batch);
 	}
-	if (batch_queue_check(queue, NULL) == 0 &&
-	    frame_builder_flush(&worker->frames, &error) < 0)
+	if (batch_queue_check(queue, NULL) == 0 && frame_builder_flush(&worker->frames, &error) < 0)
 		batch_queue_fail(queue, error);
 	return NULL;
 }

@@ -262,7 +262,8 @@ int store_writer_commit(struct store_writer *writer, size_t size, struct error *
 	if (writer->failed)
 		return fail(writer, NULL, err);
 	if (!writer->stream_is_open || !batch || size > BATCH_SIZE - batch->filled)
-		return error_set(err, ERROR_FAILED, "more bytes are committed than there was space");
+		return error_set(err, ERROR_FAILED,
+				 "more bytes are committed than there was space");
 	batch->filled += size;
 	cut(writer);
 	return dispatch_if_full(writer, err);

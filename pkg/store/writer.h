@@ -33,7 +33,7 @@ struct pack_info {
 
 enum chunking {
 	CHUNKING_CONTENT, /* FastCDC, 16/64/256 KiB */
-	CHUNKING_FIXED,	  /* aligned blocks of block_size */
+	CHUNKING_FIXED,	  /* aligned blocks of block_size, 512 bytes to CHUNK_SIZE_MAX */
 };
 
 /*

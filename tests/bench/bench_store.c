@@ -66,7 +66,8 @@ static uint8_t *make_rows(size_t size)
 		for (uint32_t i = 0; i < 61; i++) {
 			uint8_t *tuple = data + page + 280 + (size_t)i * 129;
 
-			format_put_u32(data + page + 24 + (size_t)i * 4, (8064 - i * 128) | 0xf2 << 16);
+			format_put_u32(data + page + 24 + (size_t)i * 4,
+				       (8064 - i * 128) | 0xf2 << 16);
 			memset(tuple, 0, 40);
 			format_put_u32(tuple, 0x2e7);
 			format_put_u32(tuple + 12, (uint32_t)(page >> 13));
@@ -133,8 +134,9 @@ static void put_all(struct store_writer *writer, const struct case_of *what, con
 
 	ref_count = 0;
 	for (size_t offset = 0; offset < size; offset += step)
-		if (store_writer_put(writer, offset, what->chunking, what->block_size, data + offset,
-				     size - offset < step ? size - offset : step, &error) < 0)
+		if (store_writer_put(writer, offset, what->chunking, what->block_size,
+				     data + offset, size - offset < step ? size - offset : step,
+				     &error) < 0)
 			die(error);
 	if (store_writer_flush(writer, &error) < 0)
 		die(error);
@@ -219,7 +221,7 @@ int main(int argc, char **argv)
 	};
 	const char *path = argc > 1 ? argv[1] : "/tmp";
 	char *own = memory_printf("%s/bench_store.XXXXXX", path);
-	size_t size = 768U << 20;
+	size_t size = 256U << 20;
 	uint8_t *data = argc > 2 ? read_data(argv[2], &size) : make_rows(size);
 	int directory;
 

@@ -38,10 +38,12 @@ static void test_hash_vectors(void **state)
 	(void)state;
 	hash_data(&hash, "", 0);
 	hash_format(&hash, text);
-	assert_string_equal(text, "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
+	assert_string_equal(text,
+			    "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
 	hash_data(&hash, "abc", 3);
 	hash_format(&hash, text);
-	assert_string_equal(text, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");
+	assert_string_equal(text,
+			    "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");
 	assert_true(hash_parse(text, &other));
 	assert_true(hash_equal(&hash, &other));
 	assert_false(hash_parse("6437b3", &other));

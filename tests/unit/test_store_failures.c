@@ -53,8 +53,8 @@ static int run(struct store_writer *writer, struct error **err)
 	if (store_writer_put(writer, 0, CHUNKING_CONTENT, 0, data, DATA_SIZE / 2, err) < 0)
 		return -1;
 	for (uint64_t i = 1; i < 500; i++)
-		if (store_writer_put(writer, i, CHUNKING_FIXED, 8192, data + DATA_SIZE / 2 + i * 8192,
-				     8192, err) < 0)
+		if (store_writer_put(writer, i, CHUNKING_FIXED, 8192,
+				     data + DATA_SIZE / 2 + i * 8192, 8192, err) < 0)
 			return -1;
 	if (store_writer_finish(writer, &packs, &count, err) < 0)
 		return -1;
@@ -84,7 +84,8 @@ static bool fails_cleanly(size_t permit_at, size_t sink_at, unsigned workers, ui
 		assert_int_equal(store_writer_flush(writer, &again), -1);
 		assert_int_equal(again->kind, error->kind);
 		assert_string_equal(again->message, error->message);
-		assert_int_equal(store_writer_put(writer, 9, CHUNKING_CONTENT, 0, "x", 1, NULL), -1);
+		assert_int_equal(store_writer_put(writer, 9, CHUNKING_CONTENT, 0, "x", 1, NULL),
+				 -1);
 		assert_int_equal(store_writer_finish(writer, &packs, &count, NULL), -1);
 		error_free(again);
 		error_free(error);
@@ -166,6 +167,7 @@ static void give_up(int step, unsigned workers)
 	struct collector collector;
 	struct store_writer *writer;
 	struct error *error = NULL;
+	uint8_t *space_given = NULL;
 	size_t size;
 
 	directory_make(&directory);
@@ -173,15 +175,18 @@ static void give_up(int step, unsigned workers)
 	writer = open_writer(&directory, &collector, &space, workers, 1 << 20);
 	if (step > 0)
 		must(store_writer_begin(writer, 0, CHUNKING_CONTENT, 0, &error), &error);
-	if (step > 1)
-		assert_non_null(store_writer_space(writer, &size, &error));
+	if (step > 1) {
+		space_given = store_writer_space(writer, &size, &error);
+		assert_non_null(space_given);
+		memcpy(space_given, data, 70000);
+	}
 	if (step > 2)
 		must(store_writer_commit(writer, 70000, &error), &error);
 	if (step > 3)
 		must(store_writer_end(writer, &error), &error);
 	for (int i = 4; i < step; i++)
-		must(store_writer_put(writer, (uint64_t)i - 3, CHUNKING_CONTENT, 0, data + i * 1000000,
-				      1U << (14 + i), &error),
+		must(store_writer_put(writer, (uint64_t)i - 3, CHUNKING_CONTENT, 0,
+				      data + i * 1000000, 1U << (14 + i), &error),
 		     &error);
 	store_writer_free(writer);
 	assert_int_equal(directory_packs(&directory), 0);

@@ -7,8 +7,7 @@
 #include "store/reader_private.h"
 
 /* Open, verify and read all: 0 where everything is as it was. */
-static int read_all(struct directory *directory, const struct made_pack *made,
-		    struct error **error)
+static int read_all(struct directory *directory, const struct made_pack *made, struct error **error)
 {
 	struct store *store = store_open(directory->fd, &made->info, 1, 0, error);
 	struct chunk chunk;
@@ -193,9 +192,10 @@ static void test_hostile_packs_do_no_harm(void **state)
 		changed.info = made.info;
 		while (changes--) {
 			/* Half of them in the tables, where the numbers are. */
-			size_t offset = next_random(&random) % 2
-						? footer + next_random(&random) % (made.size - footer)
-						: next_random(&random) % made.size;
+			size_t offset =
+				next_random(&random) % 2
+					? footer + next_random(&random) % (made.size - footer)
+					: next_random(&random) % made.size;
 
 			changed.bytes[offset] = (uint8_t)(next_random(&random) >> 20);
 			if (next_random(&random) % 4 == 0)
@@ -238,8 +238,8 @@ static void refuse_field(struct directory *directory, const struct made_pack *ma
 
 static void test_every_field_of_the_footer_is_checked(void **state)
 {
-	static const uint32_t values[] = {0, 1, 2, 7, 1 << 20, 1 << 24, 0x7fffffff, 0x80000000,
-					  UINT32_MAX};
+	static const uint32_t values[] = {0,	   1,	       2,	   7,	      1 << 20,
+					  1 << 24, 0x7fffffff, 0x80000000, UINT32_MAX};
 	struct directory directory;
 	struct made_pack made;
 	size_t footer;
@@ -261,7 +261,13 @@ static void test_every_field_of_the_footer_is_checked(void **state)
 static void test_wrong_manifest_entries_are_refused(void **state)
 {
 	static const char *const names[] = {
-		"", ".pack", "../packs/00.pack", "00", "ZZ.pack", "00.pack/", "/etc/passwd",
+		"",
+		".pack",
+		"../packs/00.pack",
+		"00",
+		"ZZ.pack",
+		"00.pack/",
+		"/etc/passwd",
 		"00000000000000000000000000000000000000000000000000000000000000000.pack"};
 	struct directory directory;
 	struct made_pack made;
@@ -384,12 +390,13 @@ static void *read_shared(void *argument)
 	struct error *error = NULL;
 	uint64_t random = (uint64_t)(uintptr_t)&random | 1;
 	struct chunk chunk;
+	void *first;
 
 	pthread_barrier_wait(&shared->barrier);
 	if (store_get(shared->store, &shared->stream->refs[0], &chunk, &error) < 0)
 		return error;
-	if (!__sync_bool_compare_and_swap(&shared->frame, NULL, chunk.frame) &&
-	    shared->frame != chunk.frame)
+	first = __sync_val_compare_and_swap(&shared->frame, NULL, chunk.frame);
+	if (first && first != chunk.frame)
 		shared->different++;
 	pthread_barrier_wait(&shared->barrier);
 	store_put_back(shared->store, &chunk);

@@ -115,7 +115,7 @@ struct stream_refs {
 struct collector {
 	struct stream_refs *streams; /* by cookie */
 	size_t count;
-	uint64_t current; /* streams must come one after the other */
+	uint64_t current;  /* streams must come one after the other */
 	size_t fail_after; /* calls; 0: never */
 	size_t calls;
 };
@@ -232,8 +232,10 @@ static UNUSED void write_pack(struct directory *directory, const char *name, con
 static UNUSED void make_pack(struct directory *directory, struct made_pack *made, size_t text,
 			     size_t noise)
 {
-	struct store_writer_options options = {
-		.directory_fd = directory->fd, .workers = 1, .sink = keep_refs, .sink_context = made};
+	struct store_writer_options options = {.directory_fd = directory->fd,
+					       .workers = 1,
+					       .sink = keep_refs,
+					       .sink_context = made};
 	size_t sizes[2] = {text, noise};
 	struct error *error = NULL;
 	struct store_writer *writer;
@@ -253,8 +255,8 @@ static UNUSED void make_pack(struct directory *directory, struct made_pack *made
 		else
 			fill_random(data, sizes[i], 6);
 		if (sizes[i])
-			must(store_writer_put(writer, i, CHUNKING_FIXED, CHUNK_SIZE_MAX, data, sizes[i],
-					      &error),
+			must(store_writer_put(writer, i, CHUNKING_FIXED, CHUNK_SIZE_MAX, data,
+					      sizes[i], &error),
 			     &error);
 		free(data);
 	}

@@ -69,9 +69,9 @@ static void feed(struct store_writer *writer, uint64_t cookie, const struct stre
 
 static void make_stream(struct stream *stream, uint64_t number, uint64_t *random)
 {
-	static const size_t edges[] = {0,	1,	16383,	16384,	 16385,	  65535,   65536,
-				       65537,	262143, 262144, 262145, 1048575, 1048576, 1048577,
-				       1310719, 1376256, 1376257, 3000000};
+	static const size_t edges[] = {0,	1,	 16383,	  16384,   16385,   65535,
+				       65536,	65537,	 262143,  262144,  262145,  1048575,
+				       1048576, 1048577, 1310719, 1376256, 1376257, 3000000};
 	size_t pick = next_random(random) % 40;
 
 	stream->size = pick < 18 ? edges[pick] : next_random(random) % 100000;
@@ -203,8 +203,8 @@ static void test_many_small_streams(void **state)
 	writer = open_writer(&directory, &collector, NULL, 2, 0);
 	for (uint64_t i = 0; i < STREAMS; i++) {
 		fill_random(data, sizeof(data), i);
-		must(store_writer_put(writer, i, i % 2 ? CHUNKING_CONTENT : CHUNKING_FIXED, 8192, data,
-				      i % sizeof(data), &error),
+		must(store_writer_put(writer, i, i % 2 ? CHUNKING_CONTENT : CHUNKING_FIXED, 8192,
+				      data, i % sizeof(data), &error),
 		     &error);
 	}
 	finish(writer, &packs, &count);
