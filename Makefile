@@ -114,7 +114,7 @@ $(O)/obj/$(1)/agent-image.o: $$(if $$($$($(1)_AGENT)_agent_objects_wanted),$$($$
 	@mkdir -p $$(@D)
 	$$(q)printf '%s\n' '.section .rodata.agent_image,"a",%progbits' '.balign 16' \
 		'.global agent_image_start' 'agent_image_start:' \
-		'.incbin "$$(if $$<,$$<,/dev/null)"' \
+		$$(if $$<,'.incbin "$$<"') \
 		'.global agent_image_end' 'agent_image_end:' '.byte 0' \
 		'.section .note.GNU-stack,"",%progbits' | gcc -x assembler -c -o $$@ -
 $(O)/obj/$(1)/lib/libagent-image.a: $(O)/obj/$(1)/agent-image.o
@@ -153,7 +153,9 @@ $(O)/obj/$(1)/lib/lib$(2).a: $(patsubst %.c,$(O)/obj/$(1)/%.o,$(sort $(wildcard 
 endef
 
 # Known before the rules are made, since a rule's prerequisites are read at once.
-$(foreach v,$(variants),$(eval $(v)_agent_objects_wanted := $(wildcard cmd/agent/*.c)))
+# With some packages only there is no agent to carry.
+$(foreach v,$(variants),$(eval $(v)_agent_objects_wanted := \
+	$(if $(filter command,$(firstword $(origin PACKAGES))),,$(wildcard cmd/agent/*.c))))
 $(foreach v,$(variants),$(eval $(v)_agent := $(O)$(if $(filter release,$(v)),,/$(v))/sidesnap-agent))
 $(foreach v,$(variants),$(eval $(call variant_rules,$(v))))
 
