@@ -159,6 +159,9 @@ $(foreach v,$(variants),$(eval $(v)_agent_objects_wanted := \
 $(foreach v,$(variants),$(eval $(v)_agent := $(O)$(if $(filter release,$(v)),,/$(v))/sidesnap-agent))
 $(foreach v,$(variants),$(eval $(call variant_rules,$(v))))
 
+# Compiling before tests uses all processors, asked for or not.
+parallel = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # ---- unit tests ---------------------------------------------------------------------------------
 
 # unit: plain; asan: the same programs under the address and undefined sanitizers.
@@ -200,12 +203,12 @@ check: $(O)/.deps-musl ## layers, headers, warnings, style, cppcheck, shellcheck
 # What the tests are linked with must be installed before the first is compiled.
 unit: ## build and run the unit tests
 	@scripts/setup
-	@$(MAKE) --no-print-directory unit-programs
+	+@$(parallel) unit-programs
 	@scripts/run-units $(unit_tests:%=$(O)/unit/%)
 
 asan: ## unit tests and programs under sanitizers, in O/asan and O/ubsan
 	@scripts/setup
-	@$(MAKE) --no-print-directory asan-programs
+	+@$(parallel) asan-programs
 	@scripts/run-units $(unit_tests:%=$(O)/asan/%)
 
 unit-programs: $(unit_tests:%=$(O)/unit/%)
@@ -213,7 +216,7 @@ asan-programs: $(unit_tests:%=$(O)/asan/%) $(programs_asan) $(programs_ubsan)
 
 test: ## everything: check, unit, asan, then the tests on an engine
 	@scripts/setup
-	@$(MAKE) --no-print-directory all failpoints
+	+@$(parallel) all failpoints
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory asan
