@@ -22,6 +22,40 @@ static int compare_packs(const void *left, const void *right)
 	return a->chunk_count < b->chunk_count ? 1 : a->chunk_count > b->chunk_count ? -1 : 0;
 }
 
+/* The part of an id that the packs' search does not start with. */
+static uint64_t filter_bit(const struct store *store, const uint8_t *id)
+{
+	return format_get_u64(id + 8) & (store->filter_bits - 1);
+}
+
+/*
+ * In a deep lineage a new chunk would be looked for in a hundred packs in vain.
+ * Sixteen to 32 bits a chunk tell of nearly all of them that they are in none. Without
+ * memory for it everything is still right, only slower.
+ */
+static void make_filter(struct store *store)
+{
+	uint64_t chunks = 0, bits = 1024;
+
+	for (size_t i = 0; i < store->count; i++)
+		chunks += store->packs[i].chunk_count;
+	while (bits < chunks * 16)
+		bits *= 2;
+	store->filter = calloc(bits / 64, sizeof(*store->filter));
+	if (!store->filter)
+		return;
+	store->filter_bits = bits;
+	for (size_t i = 0; i < store->count; i++) {
+		const struct pack_reader *pack = &store->packs[i];
+
+		for (size_t j = 0; j < pack->chunk_count; j++) {
+			uint64_t bit = filter_bit(store, pack->chunks + j * PACK_CHUNK_SIZE);
+
+			store->filter[bit / 64] |= 1ULL << bit % 64;
+		}
+	}
+}
+
 static int open_packs(struct store *store, int directory_fd, const struct pack_info *packs,
 		      size_t count, struct error **err)
 {
@@ -32,6 +66,7 @@ static int open_packs(struct store *store, int directory_fd, const struct pack_i
 	}
 	/* The largest first: most chunks are found by the first question. */
 	qsort(store->packs, store->count, sizeof(*store->packs), compare_packs);
+	make_filter(store);
 	return 0;
 }
 
@@ -73,12 +108,19 @@ void store_free(struct store *store)
 	for (size_t i = 0; i < store->count; i++)
 		pack_reader_release(&store->packs[i]);
 	free(store->packs);
+	free(store->filter);
 	free(store);
 }
 
 static struct pack_reader *find(const struct store *store, const struct hash *id,
 				struct chunk_record *record)
 {
+	if (store->filter_bits) {
+		uint64_t bit = filter_bit(store, id->bytes);
+
+		if (!(store->filter[bit / 64] >> bit % 64 & 1))
+			return NULL;
+	}
 	for (size_t i = 0; i < store->count; i++)
 		if (pack_reader_find(&store->packs[i], id, record))
 			return &store->packs[i];

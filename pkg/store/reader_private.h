@@ -3,6 +3,7 @@
 #define SIDESNAP_STORE_READER_PRIVATE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "store/frame_cache.h"
 #include "store/pack_reader.h"
@@ -12,6 +13,8 @@ struct store {
 	struct pack_reader *packs;
 	size_t count;
 	struct frame_cache cache;
+	uint64_t *filter;     /* a bit for each id, by its second eight bytes */
+	uint64_t filter_bits; /* a power of two; 0: no filter */
 };
 
 #endif
