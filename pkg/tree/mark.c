@@ -37,8 +37,8 @@ static bool parse_mark(const char *text, size_t size, struct mark *mark)
 		mark->state = MARK_RESTORED;
 	else
 		return false;
-	rest = copy + (mark->state == MARK_RESTORING ? strlen("1 restoring ")
-						     : strlen("1 restored "));
+	rest = copy +
+	       (mark->state == MARK_RESTORING ? strlen("1 restoring ") : strlen("1 restored "));
 	if (strlen(rest) < HASH_HEX_SIZE - 1)
 		return false;
 	memcpy(digits, rest, HASH_HEX_SIZE - 1);
@@ -60,8 +60,8 @@ static size_t print_mark(const struct mark *mark, char text[MARK_TEXT_MAX])
 
 static ssize_t read_mark_file(int root_fd, char *text, size_t size)
 {
-	cleanup_fd int fd = openat(root_fd, MARK_FILE,
-				   O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	cleanup_fd int fd =
+		openat(root_fd, MARK_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat status;
 
 	if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))

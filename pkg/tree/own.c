@@ -199,8 +199,8 @@ static int compare_paths(const void *a, const void *b)
 const struct string_list *own_paths(struct own *own)
 {
 	if (!own->is_sorted && own->candidates.count)
-		qsort(own->candidates.items, own->candidates.count,
-		      sizeof(*own->candidates.items), compare_paths);
+		qsort(own->candidates.items, own->candidates.count, sizeof(*own->candidates.items),
+		      compare_paths);
 	own->is_sorted = true;
 	return &own->candidates;
 }
@@ -217,8 +217,8 @@ struct own_record *own_record_new(struct own *own, const char *path, struct erro
 	}
 	if (own->record_count == own->record_capacity) {
 		own->record_capacity = own->record_capacity ? own->record_capacity * 2 : 64;
-		own->records = memory_array(own->records, own->record_capacity,
-					    sizeof(*own->records));
+		own->records =
+			memory_array(own->records, own->record_capacity, sizeof(*own->records));
 	}
 	path_map_put(&own->done, path, own->record_count);
 	record = &own->records[own->record_count++];
@@ -235,8 +235,8 @@ size_t own_group(struct own *own, const char *key, size_t record)
 		return number;
 	number = ++own->group_count;
 	path_map_put(&own->groups, key, number);
-	own->group_leaders = memory_array(own->group_leaders, number + 1,
-					  sizeof(*own->group_leaders));
+	own->group_leaders =
+		memory_array(own->group_leaders, number + 1, sizeof(*own->group_leaders));
 	own->group_leaders[number] = record;
 	return number;
 }
@@ -317,9 +317,9 @@ static int take_file(struct own *own, size_t index, const struct stat *status, i
 
 	own->totals.files++;
 	if (status->st_nlink > 1) {
-		cleanup_free char *key = memory_printf("%llx:%llx",
-						       (unsigned long long)status->st_dev,
-						       (unsigned long long)status->st_ino);
+		cleanup_free char *key =
+			memory_printf("%llx:%llx", (unsigned long long)status->st_dev,
+				      (unsigned long long)status->st_ino);
 		size_t leader;
 
 		record->group = own_group(own, key, index);
@@ -357,8 +357,8 @@ static int compare_directory(struct own *own, const char *path, unsigned depth, 
 			    : j >= layer.count ? -1
 					       : strcmp(target.items[i], layer.items[j]);
 		const char *name = order <= 0 ? target.items[i] : layer.items[j];
-		cleanup_free char *child = *path ? memory_printf("%s/%s", path, name)
-						 : memory_strdup(name);
+		cleanup_free char *child =
+			*path ? memory_printf("%s/%s", path, name) : memory_strdup(name);
 
 		i += order <= 0;
 		j += order >= 0;
@@ -437,8 +437,8 @@ static int take_present(struct own *own, const char *path, const struct stat *st
 	struct stat there;
 	int reached;
 
-	*layer_had_it = place_stat(own->options.layer_fd, path, &there) == 0 &&
-			S_ISDIR(there.st_mode);
+	*layer_had_it =
+		place_stat(own->options.layer_fd, path, &there) == 0 && S_ISDIR(there.st_mode);
 	if (S_ISSOCK(status->st_mode)) {
 		string_list_add(&own->skipped, path);
 		path_map_put(&own->done, path, WITHOUT_RECORD);
@@ -493,8 +493,8 @@ static int take(struct own *own, const char *path, bool whole, unsigned depth, s
 	parent_fd = place_parent(own->options.target_fd, path, &name);
 	if (parent_fd >= 0 && fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
 		/* An O_PATH descriptor tells a mount point, and wakes no FIFO or device. */
-		fd = place_open(parent_fd, name, S_ISREG(status.st_mode) ? O_RDONLY | O_NONBLOCK
-									 : O_PATH);
+		fd = place_open(parent_fd, name,
+				S_ISREG(status.st_mode) ? O_RDONLY | O_NONBLOCK : O_PATH);
 	}
 	if (fd < 0 && place_is_absent(errno))
 		return own_delete(own, path, err);
@@ -505,9 +505,9 @@ static int take(struct own *own, const char *path, bool whole, unsigned depth, s
 	if (take_parents(own, path, err) < 0 ||
 	    take_present(own, path, &status, fd, parent_fd, name, &layer_had_it, err) < 0)
 		return error_prefix(err, "own file \"/%s\"", path);
-	if (own->options.progress && own->options.progress(own->options.progress_context,
-							   own->totals.files, own->totals.bytes,
-							   err) < 0)
+	if (own->options.progress &&
+	    own->options.progress(own->options.progress_context, own->totals.files,
+				  own->totals.bytes, err) < 0)
 		return -1;
 	if (!S_ISDIR(status.st_mode))
 		return 0;
@@ -525,8 +525,8 @@ static char *descriptor_target(int fd)
 static char *included_place(struct own *own, const char *absolute, struct error **err)
 {
 	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS |
-					  RESOLVE_NO_XDEV};
+			       .resolve =
+				       RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV};
 	cleanup_free char *clean = path_clean(absolute), *root = NULL, *parent = NULL;
 	char *slash = strrchr(clean, '/');
 	cleanup_fd int fd = -1;
@@ -561,8 +561,8 @@ static int take_included(struct own *own, const char *absolute, struct error **e
 {
 	struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC,
 			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-	cleanup_fd int fd = (int)syscall(SYS_openat2, own->options.target_fd, absolute, &how,
-					 sizeof(how));
+	cleanup_fd int fd =
+		(int)syscall(SYS_openat2, own->options.target_fd, absolute, &how, sizeof(how));
 	cleanup_free char *path = NULL;
 	struct stat status;
 	bool ignored;

@@ -35,12 +35,14 @@ int own_find_root(const char *proc, const char *container, int *root_fd, unsigne
 		  struct error **err);
 
 struct own_options {
-	int target_fd;	/* the target's root directory; -1 for a stream. Borrowed. */
-	int layer_fd;	/* the helper's root directory. Borrowed. */
-	const struct string_list *dropped;  /* absolute paths never looked at or below; may be NULL */
-	const struct string_list *included; /* absolute paths of single files behind mounts; may be NULL */
-	bool measure_only;	/* count, change nothing */
-	store_permit *permit;	/* asked before content is written; may be NULL */
+	int target_fd; /* the target's root directory; -1 for a stream. Borrowed. */
+	int layer_fd;  /* the helper's root directory. Borrowed. */
+	const struct string_list
+		*dropped; /* absolute paths never looked at or below; may be NULL */
+	const struct string_list
+		*included;    /* absolute paths of single files behind mounts; may be NULL */
+	bool measure_only;    /* count, change nothing */
+	store_permit *permit; /* asked before content is written; may be NULL */
 	void *permit_context;
 	int (*progress)(void *context, uint64_t files, uint64_t bytes, struct error **err);
 	void *progress_context; /* progress may be NULL */

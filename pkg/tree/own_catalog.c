@@ -196,7 +196,7 @@ static void put_entry_right(int layer_fd, const struct catalog_entry *entry)
 	if (parent_fd < 0 || fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	/* Only what nobody has changed since: an image made from ours may have other files there. */
-	if ((status.st_mode & 07777) != (entry->mode & 07777 ) ||
+	if ((status.st_mode & 07777) != (entry->mode & 07777) ||
 	    (status.st_mode & S_IFMT) != (entry->mode & S_IFMT) || status.st_uid != entry->uid ||
 	    status.st_gid != entry->gid ||
 	    (!S_ISDIR(entry->mode) && status.st_mtim.tv_sec != entry->mtime.tv_sec) ||

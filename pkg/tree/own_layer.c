@@ -18,8 +18,8 @@
 void own_touch(struct own *own, const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	cleanup_free char *parent = slash ? memory_strndup(path, (size_t)(slash - path))
-					  : memory_strdup("");
+	cleanup_free char *parent =
+		slash ? memory_strndup(path, (size_t)(slash - path)) : memory_strdup("");
 	struct stat status;
 
 	if (path_map_get(&own->touched_paths, parent) != PATH_MAP_NONE ||
@@ -83,9 +83,9 @@ static int make_parents(struct own *own, const char *path, struct error **err)
 			continue;
 		fd = place_parent(own->options.layer_fd, part, &name);
 		if (fd < 0)
-			return errno == EXDEV ? 0
-					      : error_set_errno(err, errno, "cannot open \"/%s\"",
-								part);
+			return errno == EXDEV
+				       ? 0
+				       : error_set_errno(err, errno, "cannot open \"/%s\"", part);
 		own_touch(own, part);
 		if (place_remove(fd, name, err) < 0)
 			return -1;

@@ -20,7 +20,8 @@
 #include "tree/format.h"
 #include "tree/record.h"
 
-#define PLACE_RESOLVE (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
+#define PLACE_RESOLVE                                                                              \
+	(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
 #define REMOVE_DEPTH_MAX 1024
 #define NAMES_SIZE_MAX 65536
 
@@ -149,8 +150,8 @@ static void read_one_attribute(const char *path, const char *name,
 
 	if (size < 0)
 		return;
-	attributes->list = memory_array(attributes->list, attributes->count + 1,
-					sizeof(*attributes->list));
+	attributes->list =
+		memory_array(attributes->list, attributes->count + 1, sizeof(*attributes->list));
 	item = &attributes->list[attributes->count++];
 	item->name = memory_strdup(name);
 	item->size = (size_t)size;

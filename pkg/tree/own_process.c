@@ -86,8 +86,8 @@ static const char *field(const char *line, size_t line_size, unsigned index, siz
  * at "/" the process sits in a chroot. Of the files that an engine mounts only hostname
  * is looked at: with a shared network the others may be another container's.
  */
-static void read_mounts(int process_fd, const char *container, struct buffer *buffer, bool *is_rooted,
-			bool *is_named)
+static void read_mounts(int process_fd, const char *container, struct buffer *buffer,
+			bool *is_rooted, bool *is_named)
 {
 	*is_rooted = *is_named = false;
 	if (!read_proc_file(process_fd, "mountinfo", buffer))

@@ -43,10 +43,10 @@ struct touched {
 };
 
 struct own_stream {
-	bool is_open;	  /* content of ${record} is coming */
-	bool is_ignored;  /* it goes nowhere */
-	int fd;		  /* where it goes, -1: it has been the same as ${old_fd} so far */
-	int old_fd;	  /* what the layer has in its place; -1: nothing like it */
+	bool is_open;	     /* content of ${record} is coming */
+	bool is_ignored;     /* it goes nowhere */
+	int fd;		     /* where it goes, -1: it has been the same as ${old_fd} so far */
+	int old_fd;	     /* what the layer has in its place; -1: nothing like it */
 	uint64_t done, left; /* bytes */
 	struct hasher *hasher;
 	size_t record;

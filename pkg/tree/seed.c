@@ -70,8 +70,7 @@ static int append(struct seed *seed, const struct seed_member *member, struct er
 	}
 	if (seed->count == seed->capacity) {
 		seed->capacity = seed->capacity ? seed->capacity * 2 : 16;
-		seed->members =
-			memory_array(seed->members, seed->capacity, sizeof(*seed->members));
+		seed->members = memory_array(seed->members, seed->capacity, sizeof(*seed->members));
 	}
 	seed->members[seed->count++] = *member;
 	return 0;
@@ -112,8 +111,9 @@ static int copy_linked(struct seed *seed, const char *hardlink, struct seed_memb
 		member->hash = other->hash;
 		return 0;
 	}
-	return error_set(err, ERROR_FAILED, "\"%s\" of the seed links to \"%s\", which did not come",
-			 member->path, hardlink);
+	return error_set(err, ERROR_FAILED,
+			 "\"%s\" of the seed links to \"%s\", which did not come", member->path,
+			 hardlink);
 }
 
 int seed_add(struct seed *seed, const struct own_member *given, struct error **err)
@@ -237,6 +237,7 @@ struct walk {
 	int root_fd;
 	const struct seed *seed;
 	const struct string_list *mounted_below;
+	size_t mounts; /* met so far */
 	char *foreign;
 };
 
@@ -249,7 +250,8 @@ static bool same_content(int root_fd, const char *path, const struct seed_member
 	uint64_t size = 0;
 	ssize_t count = -1;
 
-	while (fd >= 0 && size <= member->size && (count = io_read_full(fd, block, sizeof(block))) > 0) {
+	while (fd >= 0 && size <= member->size &&
+	       (count = io_read_full(fd, block, sizeof(block))) > 0) {
 		hasher_update(hasher, block, (size_t)count);
 		size += (uint64_t)count;
 	}
@@ -297,38 +299,52 @@ static bool leads_to_mount(const struct walk *walk, const char *path)
 	return false;
 }
 
-/* 1 nothing foreign at or below ${path}, 0 something, which is then walk->foreign; -1 error. */
+static int examine(struct walk *walk, const char *path, unsigned depth, struct error **err);
+
+/* One name in the volume: 1 it does not count, 0 it is foreign, -1 error. */
+static int examine_name(struct walk *walk, const char *path, unsigned depth, struct error **err)
+{
+	struct stat status;
+	size_t mounts = walk->mounts;
+	bool is_known;
+	int result;
+
+	if (strcmp(path, MARK_FILE) == 0)
+		return 1;
+	if (place_stat(walk->root_fd, path, &status) < 0) {
+		walk->mounts += errno == EXDEV;
+		if (errno == EXDEV || errno == ENOENT)
+			return 1;
+		return error_set_errno(err, errno, "cannot examine \"%s\"", path);
+	}
+	if (!S_ISDIR(status.st_mode))
+		return is_seeded(walk, path, &status);
+	if (strcmp(path, "lost+found") == 0)
+		return 1;
+	is_known = is_seeded(walk, path, &status) || leads_to_mount(walk, path);
+	result = examine(walk, path, depth + 1, err);
+	/* An engine makes directories for what it mounts inside of a volume. */
+	return result > 0 && !is_known && walk->mounts == mounts ? 0 : result;
+}
+
+/* All names in a directory; the first foreign one goes to walk->foreign. */
 static int examine(struct walk *walk, const char *path, unsigned depth, struct error **err)
 {
 	struct string_list names;
 	int result = 1;
 
 	string_list_init(&names);
-	if (depth > DEPTH_MAX || place_list(walk->root_fd, path, &names, err) < 0)
+	if (depth > DEPTH_MAX)
+		result = 0;
+	else if (place_list(walk->root_fd, path, &names, err) < 0)
 		result = -1;
 	for (size_t i = 0; result > 0 && i < names.count; i++) {
-		cleanup_free char *child = *path ? path_join(path, names.items[i])
-						 : memory_strdup(names.items[i]);
-		struct stat status;
-		bool is_known;
+		cleanup_free char *child =
+			*path ? path_join(path, names.items[i]) : memory_strdup(names.items[i]);
 
-		if (!*path && strcmp(child, MARK_FILE) == 0)
-			continue;
-		if (place_stat(walk->root_fd, child, &status) < 0) {
-			if (errno == EXDEV || errno == ENOENT)
-				continue;
-			result = error_set_errno(err, errno, "cannot examine \"%s\"", child);
-			break;
-		}
-		is_known = is_seeded(walk, child, &status) ||
-			   (S_ISDIR(status.st_mode) && leads_to_mount(walk, child)) ||
-			   (S_ISDIR(status.st_mode) && strcmp(child, "lost+found") == 0);
-		if (!is_known) {
+		result = examine_name(walk, child, depth, err);
+		if (result == 0 && !walk->foreign)
 			walk->foreign = STEAL_POINTER(child);
-			result = 0;
-		} else if (S_ISDIR(status.st_mode) && strcmp(child, "lost+found") != 0) {
-			result = examine(walk, child, depth + 1, err);
-		}
 	}
 	string_list_release(&names);
 	return result;
@@ -348,4 +364,20 @@ int volume_is_empty(int root_fd, struct store *store, const struct catalog_root 
 		*foreign = STEAL_POINTER(walk.foreign);
 	free(walk.foreign);
 	return result;
+}
+
+enum volume_action volume_decide(const struct mark *mark, const struct hash *tree,
+				 enum volume_wish wish, bool is_writable, bool is_empty)
+{
+	bool is_ours = mark->state != MARK_NONE && hash_equal(&mark->tree, tree);
+
+	if (is_ours && mark->state == MARK_RESTORED)
+		return wish == VOLUME_REPLACE && !mark->replaced && is_writable ? VOLUME_RESTORE
+										: VOLUME_LEAVE;
+	if (is_ours || is_empty)
+		return is_writable ? VOLUME_RESTORE : VOLUME_WAIT;
+	if (wish == VOLUME_REPLACE && is_writable)
+		return VOLUME_RESTORE;
+	/* Half of another snapshot is nothing to start on. */
+	return wish == VOLUME_KEEP && mark->state != MARK_RESTORING ? VOLUME_LEAVE : VOLUME_REFUSE;
 }

@@ -109,8 +109,7 @@ struct json *wire_error_json(const struct error *error)
 
 static enum error_kind known_kind(int64_t number)
 {
-	if (number == ERROR_CANCELLED ||
-	    (number >= ERROR_DAMAGED && number <= ERROR_UNSUPPORTED))
+	if (number == ERROR_CANCELLED || (number >= ERROR_DAMAGED && number <= ERROR_UNSUPPORTED))
 		return (enum error_kind)number;
 	return ERROR_FAILED;
 }

@@ -1,0 +1,55 @@
+/*
+ * What boot.c and boot_volume.c share.
+ */
+#ifndef SIDESNAP_AGENT_BOOT_H
+#define SIDESNAP_AGENT_BOOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "privilege.h"
+#include "store/reader.h"
+#include "tree/manifest.h"
+#include "tree/mark.h"
+#include "tree/seed.h"
+
+/* A path of a tree in this container. */
+struct boot_place {
+	const struct tree_record *tree;
+	const char *path;
+	int fd;
+	bool is_mount, is_writable;
+};
+
+struct boot {
+	struct privilege privilege;
+	enum volume_wish wish;
+	int root_fd, store_fd;
+	struct manifest manifest;
+	struct hash manifest_hash;
+	struct store *store; /* opened when something is to be done */
+	struct boot_place *places;
+	size_t place_count;
+	unsigned workers; /* threads for one tree */
+	/* results, under the lock of the pool */
+	uint64_t restored_volumes, restored_bytes;
+};
+
+/* boot_open_places(boot, err): Find every path of every tree; missing directories are made. */
+int boot_open_places(struct boot *boot, struct error **err);
+void boot_close_places(struct boot *boot);
+
+/* boot_place_is_settled(boot, place): Whether its mark says that nothing is to be done. Cheap. */
+bool boot_place_is_settled(const struct boot *boot, const struct boot_place *place);
+
+/*
+ * boot_place_settle(boot, place, bytes, err):
+ * Do what volume_decide() says under the volume's lock. 1: it was restored, *bytes of it;
+ * 0: nothing was to be done.
+ */
+int boot_place_settle(struct boot *boot, struct boot_place *place, uint64_t *bytes,
+		      struct error **err);
+
+#endif

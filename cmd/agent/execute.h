@@ -1,0 +1,15 @@
+/*
+ * Becoming the container's original command.
+ */
+#ifndef SIDESNAP_AGENT_EXECUTE_H
+#define SIDESNAP_AGENT_EXECUTE_H
+
+/*
+ * execute_command(arguments):
+ * Replace this process by the command, found by PATH as a shell would, with exactly
+ * these arguments. Returns only when that fails: 127 not found, 126 cannot be run; it has
+ * said so on stderr.
+ */
+int execute_command(char **arguments);
+
+#endif

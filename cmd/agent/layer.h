@@ -1,0 +1,34 @@
+/*
+ * The helper's own root: the store in it, and the agent's file.
+ */
+#ifndef SIDESNAP_AGENT_LAYER_H
+#define SIDESNAP_AGENT_LAYER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "store/hash.h"
+
+/*
+ * layer_open_store(root_fd, make, err):
+ * /.sidesnap below ${root_fd}: a real directory of root's that others cannot write, else
+ * ERROR_REFUSED. Where it is absent it is made with ${make}, else ERROR_NOT_FOUND.
+ */
+int layer_open_store(int root_fd, bool make, struct error **err);
+
+/* layer_free_space(root_fd, bytes, err): What may still be written there. */
+int layer_free_space(int root_fd, uint64_t *bytes, struct error **err);
+
+/*
+ * layer_install_agent(root_fd, store_fd, agent_path, hash, err):
+ * Make the injected copy at ${agent_path} ("/RANDOM/agent") the store's agent unless that is
+ * the same already, and remove it and its directory. *hash is the agent's.
+ */
+int layer_install_agent(int root_fd, int store_fd, const char *agent_path, struct hash *hash,
+			struct error **err);
+
+/* layer_hash_file(directory_fd, name, hash, err): A regular file's. */
+int layer_hash_file(int directory_fd, const char *name, struct hash *hash, struct error **err);
+
+#endif
