@@ -470,6 +470,25 @@ int helper_close(struct helper *helper, struct error **err)
 	return result;
 }
 
+static void helper_release(struct helper *helper)
+{
+	attachment_free(helper->attachment);
+	wire_decoder_release(&helper->decoder);
+	buffer_release(&helper->cry);
+	free(helper->id);
+	free(helper->name);
+	free(helper->nonce);
+	free(helper->agent_path);
+	free(helper->target_id);
+	free(helper);
+}
+
+void helper_abandon(struct helper *helper)
+{
+	if (helper)
+		helper_release(helper);
+}
+
 void helper_free(struct helper *helper)
 {
 	cleanup_error struct error *problem = NULL;
@@ -479,12 +498,5 @@ void helper_free(struct helper *helper)
 	if (helper_close(helper, &problem) < 0)
 		progress_warn(helper->session->progress, "%s; \"sidesnap doctor\" removes it later",
 			      problem->message);
-	wire_decoder_release(&helper->decoder);
-	buffer_release(&helper->cry);
-	free(helper->id);
-	free(helper->name);
-	free(helper->nonce);
-	free(helper->agent_path);
-	free(helper->target_id);
-	free(helper);
+	helper_release(helper);
 }

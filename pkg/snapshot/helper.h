@@ -65,6 +65,12 @@ int helper_wait(struct helper *helper, enum wire_type type, struct json **answer
 /* helper_close(helper, err): BYE, then remove the container with its anonymous volumes, by id. */
 int helper_close(struct helper *helper, struct error **err);
 
+/*
+ * helper_abandon(helper): Free it, but leave the container where it is: it is the journal
+ * that doctor reads. NULL ok.
+ */
+void helper_abandon(struct helper *helper);
+
 /* helper_free(helper): Closes as well as it can; NULL ok. */
 void helper_free(struct helper *helper);
 CLEANUP_DEFINE(struct helper, helper_free)
