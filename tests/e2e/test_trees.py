@@ -51,7 +51,9 @@ def test_empty_tree(scratch):
 
 def test_unpacking_twice_changes_nothing(scratch):
     source, store, copy = pack_and_unpack(scratch, trees.make_small)
-    agent("unpack", store, copy)
+    refused = agent("unpack", store, copy, code=None)
+    assert refused.returncode == 5 and b"not empty" in refused.stderr
+    agent("unpack", store, copy, "--replace")
     trees.assert_same(source, copy)
 
 
@@ -90,7 +92,7 @@ def test_restore_over_other_content_leaves_only_the_tree(scratch):
     trees.write(trees.join(other, "file", "x"), b"in the way")
     os.symlink(os.path.join(outside, "precious"), os.path.join(other, "linked"))
     trees.write(trees.join(other, "symlink"), b"a file where a link belongs")
-    agent("unpack", store, other)
+    agent("unpack", store, other, "--replace")
     with open(os.path.join(outside, "precious"), "rb") as file:
         assert file.read() == b"untouched"
     assert os.listdir(outside) == ["precious"]
@@ -111,7 +113,7 @@ def test_interrupted_unpack_converges(scratch, moment):
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    agent("unpack", store, copy)
+    agent("unpack", store, copy, "--replace")
     trees.assert_same(source, copy)
 
 
