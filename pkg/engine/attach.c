@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "engine/client.h"
 #include "engine/frames.h"
-#include "engine/salvage.h"
+#include "engine/http_header.h"
 
 #define HEADER_LIMIT (64u << 10)
 #define RECEIVE_SIZE (64u << 10)
@@ -132,8 +132,8 @@ static int read_header(struct engine *engine, struct attachment *attachment, str
 	size_t size;
 	int status, more;
 
-	while (!(status = salvage_parse((const char *)attachment->input, attachment->end, &body,
-					&size))) {
+	while (!(status = http_header_parse((const char *)attachment->input, attachment->end, &body,
+					    &size))) {
 		if (attachment->end > HEADER_LIMIT)
 			return error_set(err, ERROR_ENGINE, "the engine's answer has no end");
 		more = receive_more(attachment, err);

@@ -414,6 +414,31 @@ static void test_early_refusal_of_an_upload_is_heard(void **state)
 	}
 }
 
+/* From memory, so without asking first whether to go on: the send fails in the middle. */
+static void test_early_refusal_of_a_body_is_heard(void **state)
+{
+	struct server server;
+	struct engine *engine;
+	struct buffer body;
+
+	(void)state;
+	buffer_init(&body, MIB);
+	assert_int_equal(0, buffer_reserve(&body, 900000));
+	memset(body.data, 'x', 900000);
+	body.size = 900000;
+	server_start(&server, refuse_early);
+	engine = server_engine(&server);
+	for (int round = 0; round < 50; round++) {
+		struct error *error = NULL;
+
+		assert_int_equal(-1, container_archive_put_buffer(engine, "x", "/", &body, &error));
+		assert_error(error, ERROR_NOT_FOUND, "no such path");
+	}
+	engine_free(engine);
+	server_stop(&server);
+	buffer_release(&body);
+}
+
 /* podman's pipe to its unpacker breaks: once, then not. */
 static bool break_pipe_once(struct server *server, int fd, const char *request)
 {
@@ -776,6 +801,7 @@ int main(void)
 		cmocka_unit_test(test_post_is_never_repeated),
 		cmocka_unit_test(test_upload),
 		cmocka_unit_test(test_early_refusal_of_an_upload_is_heard),
+		cmocka_unit_test(test_early_refusal_of_a_body_is_heard),
 		cmocka_unit_test(test_broken_pipe_of_podman_is_repeated),
 		cmocka_unit_test(test_slow_reader_holds_the_engine_back),
 		cmocka_unit_test(test_empty_archive_is_asked_for_again),

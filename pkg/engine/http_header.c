@@ -1,12 +1,12 @@
 /*
- * Reading just enough of HTTP to tell a person why the engine closed: also the
- * parser for the header of a hijacked stream.
+ * Just enough of HTTP for a connection that leaves it: libcurl gives such a
+ * stream to us before the answer's header.
  */
-#include "engine/salvage.h"
+#include "engine/http_header.h"
 
 #include <string.h>
 
-int salvage_parse(const char *data, size_t size, const char **body, size_t *body_size)
+int http_header_parse(const char *data, size_t size, const char **body, size_t *body_size)
 {
 	for (;;) {
 		const char *end;
