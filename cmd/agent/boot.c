@@ -307,10 +307,8 @@ static void explain(const struct boot *boot, struct error **err)
 		error_hint(err,
 			   "the snapshot is damaged and was not started; load or pull it again, "
 			   "\"sidesnap verify\" tells more");
-	} else if (geteuid() != 0) {
-		cleanup_free char *advice = privilege_advice(&boot->privilege);
-
-		error_hint(err, "%s", advice);
+	} else {
+		privilege_explain(&boot->privilege, err);
 	}
 }
 

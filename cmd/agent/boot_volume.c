@@ -321,15 +321,10 @@ static int restore_place(struct boot *boot, struct boot_place *place, uint64_t *
 	return mark_write(place->fd, &mark, err);
 }
 
-/* Missing rights show as a failed write here and there; one advice fits all. */
 static int advise(const struct boot *boot, const struct boot_place *place, struct error **err)
 {
 	error_prefix(err, "cannot restore \"%s\"", place->path);
-	if (err && *err && !(*err)->hint && (*err)->kind == ERROR_FAILED) {
-		cleanup_free char *advice = privilege_advice(&boot->privilege);
-
-		error_hint(err, "%s", advice);
-	}
+	privilege_explain(&boot->privilege, err);
 	return -1;
 }
 

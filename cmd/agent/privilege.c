@@ -196,7 +196,7 @@ int privilege_end(const struct privilege *privilege, struct error **err)
 	return 0;
 }
 
-char *privilege_advice(const struct privilege *privilege)
+static char *advice_for(const struct privilege *privilege)
 {
 	if (geteuid() == 0)
 		return memory_strdup(
@@ -222,4 +222,16 @@ char *privilege_advice(const struct privilege *privilege)
 	return memory_printf("the restore runs as user %u without more rights; start once with "
 			     "--user 0, and with a process namespace of the container's own",
 			     (unsigned)geteuid());
+}
+
+void privilege_explain(const struct privilege *privilege, struct error **err)
+{
+	cleanup_free char *advice = NULL;
+
+	if (!err || !*err ||
+	    (!strstr((*err)->message, strerror(EPERM)) &&
+	     !strstr((*err)->message, strerror(EACCES))))
+		return;
+	advice = advice_for(privilege);
+	error_hint(err, "%s", advice);
 }

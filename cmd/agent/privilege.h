@@ -30,7 +30,10 @@ void privilege_resume(const struct privilege *privilege);
 /* privilege_end(privilege, err): Drop what was gained for good. Failure must end the process. */
 int privilege_end(const struct privilege *privilege, struct error **err);
 
-/* privilege_advice(): Why rights are missing and which option changes that, to be freed. */
-char *privilege_advice(const struct privilege *privilege);
+/*
+ * privilege_explain(privilege, err):
+ * Where *err comes of missing rights, hint at what took them and which option changes that.
+ */
+void privilege_explain(const struct privilege *privilege, struct error **err);
 
 #endif

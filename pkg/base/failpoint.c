@@ -58,14 +58,17 @@ int failpoint_error(const char *name, struct error **err)
 
 	if (!action)
 		return 0;
-	if (size == 4 && strncmp(action, "kill", 4) == 0)
+	if (size == 4 && strncmp(action, "kill", 4) == 0) {
 		kill(getpid(), SIGKILL);
-	else if (size == 4 && strncmp(action, "exit", 4) == 0)
+		/* The first process of a container is immune to its own signals. */
+		_exit(128 + SIGKILL);
+	} else if (size == 4 && strncmp(action, "exit", 4) == 0) {
 		_exit(99);
-	else if (text_has_prefix(action, "sleep:"))
+	} else if (text_has_prefix(action, "sleep:")) {
 		wait_seconds(action + strlen("sleep:"));
-	else if (size == 5 && strncmp(action, "error", 5) == 0)
+	} else if (size == 5 && strncmp(action, "error", 5) == 0) {
 		return error_set(err, ERROR_FAILED, "failpoint \"%s\"", name);
+	}
 	return 0;
 }
 

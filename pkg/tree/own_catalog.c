@@ -190,7 +190,9 @@ static void put_entry_right(int layer_fd, const struct catalog_entry *entry)
 	cleanup_fd int parent_fd = -1, fd = -1;
 	struct stat status;
 
-	if (entry->flags & ENTRY_DELETED)
+	/* Some storage drivers make regular files of the others when they copy them up. */
+	if (entry->flags & ENTRY_DELETED ||
+	    (!S_ISREG(entry->mode) && !S_ISDIR(entry->mode) && !S_ISLNK(entry->mode)))
 		return;
 	parent_fd = place_parent(layer_fd, entry->path, &name);
 	if (parent_fd < 0 || fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)

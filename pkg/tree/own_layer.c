@@ -137,8 +137,12 @@ int own_make(struct own *own, const struct own_record *record, int parent_fd, co
 		cleanup_free char *target = place_read_link(parent_fd, name);
 
 		is_same = target && strcmp(target, record->link) == 0;
-	} else if (is_same && (S_ISCHR(record->mode) || S_ISBLK(record->mode))) {
-		is_same = status.st_rdev == record->device;
+	} else if (is_same && !S_ISDIR(record->mode)) {
+		/* Made anew rather than changed: some storage drivers cannot copy a node up. */
+		is_same = status.st_uid == record->uid && status.st_gid == record->gid &&
+			  status.st_mode == record->mode &&
+			  status.st_mtim.tv_sec == record->mtime.tv_sec &&
+			  (S_ISFIFO(record->mode) || status.st_rdev == record->device);
 	}
 	if (!is_same) {
 		own_touch(own, record->path);
