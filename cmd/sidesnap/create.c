@@ -1,0 +1,191 @@
+/*
+ * sidesnap create: a snapshot of one container. The reference goes to stdout, where a
+ * script takes it from; all else that is worth knowing goes to stderr.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "snapshot/snapshot.h"
+#include "ui/escape.h"
+
+#include "present.h"
+#include "verb.h"
+
+const struct option create_options_table[] = {
+	{.name = "tag", .letter = 't', .type = OPTION_TEXT, .value = "REF",
+	 .otherwise = "localhost/sidesnap/NAME:TIME",
+	 .help = "name of the image, as NAME or NAME:TAG"},
+	{.name = "title", .letter = 'm', .type = OPTION_TEXT, .value = "TEXT",
+	 .help = "a line that says what this snapshot is"},
+	{.name = "stopped", .help = "stop a running target for the copy, and start it again"},
+	{.name = "live", .help = "freeze nothing; the state is then not that of one instant"},
+	{.name = "image-command", .help = "record the image's command, not the container's"},
+	{.name = "with-env", .type = OPTION_TEXT, .repeated = true, .value = "NAME,...",
+	 .help = "run-time variables to record, with their values"},
+	{.name = "include", .type = OPTION_PATH, .repeated = true, .value = "PATH",
+	 .help = "capture the bind mount at this path in the container, too"},
+	{.name = "exclude", .type = OPTION_PATH, .repeated = true, .value = "PATH",
+	 .help = "leave out this path in the container"},
+	{.name = "min-free", .type = OPTION_SIZE, .value = "SIZE",
+	 .otherwise = "1 GiB or 5%, whichever is more",
+	 .help = "give up before the engine's disk has less room than this"},
+	{.name = "allow-overlay-volume",
+	 .help = "capture a volume that looks like overlay storage, without its whiteouts' "
+		 "attributes"},
+	{.name = "dry-run", .help = "show what would be captured; touch nothing"},
+	{.name = "force", .letter = 'f', .help = "move REF when it exists already"},
+	{0},
+};
+
+static void options_from(const struct command *command, struct create_options *options)
+{
+	CLEANUP(string_list_release) struct string_list variables;
+
+	string_list_init(&variables);
+	*options = (struct create_options){
+		.target = verb_argument(command, 0),
+		.reference = options_text(&command->options, "tag"),
+		.title = options_text(&command->options, "title"),
+		.stopped = options_has(&command->options, "stopped"),
+		.live = options_has(&command->options, "live"),
+		.image_command = options_has(&command->options, "image-command"),
+		.allow_overlay_volume = options_has(&command->options, "allow-overlay-volume"),
+		.force = options_has(&command->options, "force"),
+		.reserve_bytes = options_size(&command->options, "min-free", UINT64_MAX),
+	};
+	string_list_init(&options->with_environment);
+	string_list_init(&options->included);
+	string_list_init(&options->excluded);
+	options_list(&command->options, "with-env", &variables);
+	for (size_t i = 0; i < variables.count; i++)
+		string_list_split(&options->with_environment, variables.items[i], ',');
+	options_list(&command->options, "include", &options->included);
+	options_list(&command->options, "exclude", &options->excluded);
+}
+
+/* What people want to know once it is done; for stderr. */
+static void report(const struct command *command, const struct json *result)
+{
+	struct progress *progress = command->session.progress;
+	cleanup_free char *read = present_size(result, "bytes");
+	cleanup_free char *stored = present_size(result, "stored_bytes");
+	cleanup_free char *took =
+		clock_format_duration((uint64_t)json_int(result, "duration_ms"));
+	const char *consistency = json_string_or(result, "consistency", "");
+
+	if (!strcmp(consistency, "frozen")) {
+		cleanup_free char *frozen =
+			clock_format_duration((uint64_t)json_int(result, "frozen_ms"));
+		cleanup_free char *names = present_names(json_get(result, "frozen"));
+
+		progress_note(progress, "%s of %s, %s stored, in %s; frozen for %s: %s", read,
+			      json_string_or(result, "target", "the target"), stored, took, frozen,
+			      names);
+	} else {
+		progress_note(progress, "%s of %s, %s stored, in %s; consistency: %s", read,
+			      json_string_or(result, "target", "the target"), stored, took,
+			      consistency);
+	}
+	json_for_each(item, json_get(result, "not_captured"))
+		progress_note(progress, "not captured: %s (%s): %s",
+			      json_string_or(item, "path", "?"), json_string_or(item, "type", "?"),
+			      json_string_or(item, "reason", "?"));
+	if (json_count(json_get(result, "omitted_variables"))) {
+		cleanup_free char *names = present_names(json_get(result, "omitted_variables"));
+
+		progress_note(progress, "variables left out: %s (--with-env records them)", names);
+	}
+}
+
+int verb_create_run(struct command *command, struct json **result, struct error **err)
+{
+	struct create_options options;
+	int status;
+
+	options_from(command, &options);
+	if (options.stopped && options.live)
+		status = error_set(err, ERROR_USAGE, "--stopped and --live exclude each other");
+	else if (options_has(&command->options, "dry-run"))
+		status = snapshot_plan(&command->session, &options, result, err);
+	else
+		status = snapshot_create(&command->session, &options, result, err);
+	if (status == 0 && !options_has(&command->options, "dry-run"))
+		report(command, *result);
+	string_list_release(&options.with_environment);
+	string_list_release(&options.included);
+	string_list_release(&options.excluded);
+	return status;
+}
+
+static void print_line(const char *name, const char *value)
+{
+	cleanup_free char *escaped = escape_text(value);
+
+	printf("%-14s %s\n", name, escaped);
+}
+
+static void print_plan(const struct json *plan)
+{
+	CLEANUP(cleanup_table_free) struct table *trees = table_new(), *others = table_new();
+	cleanup_free char *freeze = present_names(json_get(plan, "would_freeze"));
+	cleanup_free char *needed = present_size(plan, "space_needed");
+	cleanup_free char *available = present_size(plan, "space_free");
+	cleanup_free char *omitted = present_names(json_get(plan, "omitted_variables"));
+	cleanup_free char *room = memory_printf("%s, of %s free", needed, available);
+
+	print_line("target", json_string_or(plan, "target", "-"));
+	print_line("tag", json_string_or(plan, "reference", "-"));
+	print_line("driver", text_or(json_string(plan, "driver"), "-"));
+	print_line("consistency", json_string_or(plan, "consistency", "-"));
+	print_line("would freeze", freeze);
+	print_line("base", json_string_or(plan, "base", "-"));
+	print_line("space needed", room);
+	print_line("variables out", omitted);
+	table_column(trees, "TREE", TABLE_LEFT);
+	table_column(trees, "NAME", TABLE_FLEXIBLE);
+	table_column(trees, "FILES", TABLE_RIGHT);
+	table_column(trees, "SIZE", TABLE_RIGHT);
+	table_column(trees, "PATH", TABLE_FLEXIBLE);
+	json_for_each(tree, json_get(plan, "trees")) {
+		cleanup_free char *size = present_size(tree, "bytes");
+		cleanup_free char *path = present_tree_path(tree);
+
+		table_cell(trees, json_string_or(tree, "kind", "-"));
+		table_cell(trees, json_string_or(tree, "name", "-"));
+		table_cellf(trees, "%lld", (long long)json_int(tree, "files"));
+		table_cell(trees, size);
+		table_cell(trees, path);
+	}
+	if (json_is_object(json_get(plan, "own"))) {
+		cleanup_free char *size = present_size(json_get(plan, "own"), "bytes");
+
+		table_cell(trees, "own");
+		table_cell(trees, "-");
+		table_cellf(trees, "%lld", (long long)json_int(json_get(plan, "own"), "files"));
+		table_cell(trees, size);
+		table_cell(trees, "the container's own changed files");
+	}
+	putchar('\n');
+	present_table(trees);
+	table_column(others, "NOT CAPTURED", TABLE_FLEXIBLE);
+	table_column(others, "TYPE", TABLE_LEFT);
+	table_column(others, "REASON", TABLE_FLEXIBLE);
+	json_for_each(item, json_get(plan, "not_captured")) {
+		table_cell(others, json_string_or(item, "path", "-"));
+		table_cell(others, json_string_or(item, "type", "-"));
+		table_cell(others, json_string_or(item, "reason", "-"));
+	}
+	if (table_rows(others)) {
+		putchar('\n');
+		present_table(others);
+	}
+}
+
+void verb_create_print(const struct command *command, const struct json *result)
+{
+	if (options_has(&command->options, "dry-run"))
+		print_plan(result);
+	else
+		printf("%s\n", json_string_or(result, "reference", ""));
+}

@@ -1,0 +1,39 @@
+/* sidesnap doctor: what a killed run left, repaired. */
+#include "snapshot/snapshot.h"
+#include "ui/escape.h"
+
+#include "present.h"
+#include "verb.h"
+
+int verb_doctor_run(struct command *command, struct json **result, struct error **err)
+{
+	if (snapshot_doctor(&command->session, options_has(&command->options, "dry-run"), result,
+			    err) < 0)
+		return -1;
+	if (json_count(json_get(*result, "problems")))
+		command->exit_code = ERROR_FAILED;
+	return 0;
+}
+
+static void print_item(const char *before, const struct json *item)
+{
+	cleanup_free char *what = escape_text(
+		json_is_string(item) ? json_string(item, NULL) : json_string(item, "what"));
+	cleanup_free char *container = escape_text(json_string(item, "container"));
+	cleanup_free char *detail = escape_text(json_string(item, "detail"));
+
+	printf("%s%s%s%s%s%s\n", before, what, *container ? " " : "", container,
+	       *detail ? ": " : "", detail);
+}
+
+void verb_doctor_print(const struct command *command, const struct json *result)
+{
+	const char *before = options_has(&command->options, "dry-run") ? "would: " : "";
+
+	json_for_each(action, json_get(result, "actions"))
+		print_item(before, action);
+	json_for_each(problem, json_get(result, "problems"))
+		print_item("problem: ", problem);
+	if (!json_count(json_get(result, "actions")) && !json_count(json_get(result, "problems")))
+		puts("nothing to repair");
+}

@@ -1,0 +1,93 @@
+/*
+ * The one table of verbs. Dispatch, help, completion, manual pages and the reference
+ * documentation all read it, so none of them can forget a verb or an option.
+ */
+#ifndef SIDESNAP_CMD_VERB_H
+#define SIDESNAP_CMD_VERB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "snapshot/session.h"
+#include "ui/options.h"
+
+/* One call of the program, as its options say. */
+struct command {
+	const struct verb *verb;
+	struct options options;
+	struct session session; /* engine is NULL for verbs without_engine */
+	const char *host;	/* --host, or NULL */
+	bool json, quiet, verbose;
+	int exit_code; /* of a success; a verb may set it (0 before) */
+};
+
+struct example {
+	const char *command; /* NULL ends a list */
+	const char *text;
+};
+
+struct verb {
+	const char *name; /* NULL ends the table */
+	const char *summary; /* one line, lower case, no full stop */
+	const char *description; /* paragraphs, separated by "\n\n" */
+	const struct argument *arguments; /* may be NULL */
+	const struct option *options;	  /* its own; may be NULL */
+	const struct example *examples;	  /* may be NULL */
+	const char *exit_notes;		  /* may be NULL */
+	bool hidden, without_engine;
+	bool takes_command; /* options end behind the second argument */
+	/*
+	 * run(command, result, err): Do it. *result is what --json prints, and what print()
+	 * shows to people; NULL where the verb has written its output itself.
+	 */
+	int (*run)(struct command *command, struct json **result, struct error **err);
+	void (*print)(const struct command *command, const struct json *result);
+};
+
+extern const struct verb verbs[];
+extern const struct option global_options[];
+
+/* verb_find(name): NULL when there is none. */
+const struct verb *verb_find(const char *name);
+
+/* verb_grammar(verb): How its command line is parsed. */
+struct options_grammar verb_grammar(const struct verb *verb);
+
+/* verb_check_arguments(verb, options, err): Their number against the table. */
+int verb_check_arguments(const struct verb *verb, const struct options *options,
+			 struct error **err);
+
+/* verb_argument(command, index): NULL when it was not given. */
+const char *verb_argument(const struct command *command, size_t index);
+
+/* verb_synopsis(verb): "sidesnap create [OPTION...] TARGET", to be freed. */
+char *verb_synopsis(const struct verb *verb);
+
+/* The prints and handlers, one file a verb. */
+#define VERB(name)                                                                                 \
+	int name##_run(struct command *command, struct json **result, struct error **err);        \
+	void name##_print(const struct command *command, const struct json *result)
+
+extern const struct option create_options_table[], run_options_table[], replace_options_table[];
+
+VERB(verb_create);
+VERB(verb_ps);
+VERB(verb_ls);
+VERB(verb_show);
+VERB(verb_rm);
+VERB(verb_verify);
+VERB(verb_run);
+VERB(verb_replace);
+VERB(verb_doctor);
+VERB(verb_cancel);
+VERB(verb_version);
+int verb_restore_run(struct command *command, struct json **result, struct error **err);
+int verb_help_run(struct command *command, struct json **result, struct error **err);
+int verb_completion_run(struct command *command, struct json **result, struct error **err);
+int verb_man_run(struct command *command, struct json **result, struct error **err);
+int verb_sidecar_run(struct command *command, struct json **result, struct error **err);
+int verb_complete_run(struct command *command, struct json **result, struct error **err);
+
+#endif

@@ -1,0 +1,202 @@
+/*
+ * sidesnap rm. All that is named is checked before anything is removed, so that a
+ * command either does what it says or nothing.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "snapshot/images.h"
+#include "snapshot/reference.h"
+#include "snapshot/snapshot.h"
+#include "snapshot/target.h"
+
+struct removal {
+	char *image;		 /* id */
+	struct string_list tags; /* to remove; none: the image itself, by its id */
+	size_t tag_count;	 /* that the image has in all */
+};
+
+struct removals {
+	struct removal *list;
+	size_t count;
+};
+
+static void removals_release(struct removals *removals)
+{
+	for (size_t i = 0; i < removals->count; i++) {
+		free(removals->list[i].image);
+		string_list_release(&removals->list[i].tags);
+	}
+	free(removals->list);
+}
+
+/* The tag of ${inspect} that ${text} names, or NULL when it names the image by an id. */
+static const char *tag_named(const struct json *inspect, const char *text)
+{
+	struct reference reference = {0};
+	cleanup_free char *full = NULL;
+	const char *found = NULL;
+
+	if (reference_parse(text, &reference, NULL) < 0)
+		return NULL;
+	full = reference_format(&reference);
+	reference_release(&reference);
+	json_for_each(item, json_get(inspect, "RepoTags")) {
+		const char *tag = json_string_or(item, NULL, "");
+
+		/* podman puts a host before short names, docker leaves its own out. */
+		if (!strcmp(tag, full) ||
+		    (text_has_prefix(tag, "localhost/") && !strcmp(tag + 10, full)) ||
+		    (text_has_prefix(full, "docker.io/") && !strcmp(tag, full + 10)) ||
+		    (text_has_prefix(full, "docker.io/library/") && !strcmp(tag, full + 18)))
+			found = tag;
+	}
+	return found;
+}
+
+static size_t tag_count(const struct json *inspect)
+{
+	size_t count = 0;
+
+	json_for_each(item, json_get(inspect, "RepoTags"))
+		if (!strstr(json_string_or(item, NULL, "<none>"), "<none>"))
+			count++;
+	return count;
+}
+
+static struct removal *removal_of(struct removals *removals, const struct json *inspect)
+{
+	const char *image = json_string_or(inspect, "Id", "");
+	struct removal *removal;
+
+	for (size_t i = 0; i < removals->count; i++)
+		if (!strcmp(removals->list[i].image, image))
+			return &removals->list[i];
+	removals->list = memory_array(removals->list, removals->count + 1, sizeof(*removals->list));
+	removal = &removals->list[removals->count++];
+	*removal = (struct removal){.image = memory_strdup(image), .tag_count = tag_count(inspect)};
+	string_list_init(&removal->tags);
+	return removal;
+}
+
+static int plan_one(const struct session *session, struct removals *removals, const char *reference,
+		    bool force, struct error **err)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = snapshot_inspect(session, reference, err);
+	const char *tag;
+	struct removal *removal;
+
+	if (!inspect)
+		return -1;
+	tag = tag_named(inspect, reference);
+	removal = removal_of(removals, inspect);
+	if (tag) {
+		if (!string_list_has(&removal->tags, tag))
+			string_list_add(&removal->tags, tag);
+		return 0;
+	}
+	if (removal->tag_count > 1 && !force) {
+		CLEANUP(string_list_release) struct string_list tags;
+		cleanup_free char *names = NULL;
+
+		string_list_init(&tags);
+		json_for_each(item, json_get(inspect, "RepoTags"))
+			string_list_add(&tags, json_string_or(item, NULL, ""));
+		names = string_list_join(&tags, ", ");
+		error_set(err, ERROR_REFUSED, "\"%s\" has several tags: %s", reference, names);
+		return error_hint(err, "name the tags to remove, or add --force to remove all");
+	}
+	json_for_each(item, json_get(inspect, "RepoTags")) {
+		const char *name = json_string_or(item, NULL, "<none>");
+
+		if (!strstr(name, "<none>") && !string_list_has(&removal->tags, name))
+			string_list_add(&removal->tags, name);
+	}
+	return 0;
+}
+
+/* With its last tag an image goes; that must not be one that a container runs on. */
+static int check_use(const struct removal *removal, const struct json *containers, bool force,
+		     struct error **err)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *users = images_used_by(containers, removal->image);
+	CLEANUP(string_list_release) struct string_list names;
+	cleanup_free char *joined = NULL;
+
+	if (force || removal->tags.count < removal->tag_count || !json_count(users))
+		return 0;
+	string_list_init(&names);
+	json_for_each(item, users)
+		string_list_add(&names, json_string(item, NULL));
+	joined = string_list_join(&names, ", ");
+	error_set(err, ERROR_REFUSED, "snapshot \"%s\" is used by container %s",
+		  removal->tags.count ? removal->tags.items[0] : removal->image, joined);
+	return error_hint(err,
+			  "remove the container first, or add --force to remove the name alone");
+}
+
+static int remove_one(const struct session *session, const char *name, bool force,
+		      struct json *removed, int64_t *deleted, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *answer = NULL;
+	bool image = false;
+
+	if (session_check(session, err) < 0)
+		return -1;
+	if (image_remove(session->engine, name, force, true, &answer, err) < 0)
+		return error_prefix(err, "cannot remove \"%s\"", name);
+	json_for_each(item, answer)
+		image = image || json_get(item, "Deleted");
+	*deleted += image;
+	json_add_string(removed, name);
+	progress_note(session->progress, "%s: %s", name,
+		      image ? "the tag and the image are removed; its data stays where later "
+			      "snapshots are built on it"
+			    : "the tag is removed; the image stays");
+	return 0;
+}
+
+static int remove_all(const struct session *session, const struct removals *removals, bool force,
+		      struct json *result, struct error **err)
+{
+	struct json *removed = json_set_array(result, "removed");
+	int64_t deleted = 0;
+
+	for (size_t i = 0; i < removals->count; i++) {
+		const struct removal *removal = &removals->list[i];
+
+		for (size_t j = 0; j < removal->tags.count; j++)
+			if (remove_one(session, removal->tags.items[j], force, removed, &deleted,
+				       err) < 0)
+				return -1;
+		if (!removal->tags.count &&
+		    remove_one(session, removal->image, force, removed, &deleted, err) < 0)
+			return -1;
+	}
+	json_set_int(result, "deleted_images", deleted);
+	return 0;
+}
+
+int snapshot_remove(struct session *session, const struct string_list *references, bool force,
+		    struct json **result, struct error **err)
+{
+	CLEANUP(removals_release) struct removals removals = {0};
+	CLEANUP(cleanup_json_free) struct json *containers = NULL, *report = json_new_object();
+
+	for (size_t i = 0; i < references->count; i++)
+		if (plan_one(session, &removals, references->items[i], force, err) < 0)
+			return -1;
+	containers = container_list(session->engine, true, NULL, err);
+	if (!containers)
+		return error_prefix(err, "cannot list containers");
+	for (size_t i = 0; i < removals.count; i++)
+		if (check_use(&removals.list[i], containers, force, err) < 0)
+			return -1;
+	if (remove_all(session, &removals, force, report, err) < 0)
+		return -1;
+	*result = STEAL_POINTER(report);
+	return 0;
+}
