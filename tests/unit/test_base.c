@@ -254,7 +254,10 @@ static void test_base64(void **state)
 	assert_text("-_-_", text_base64("\xfb\xff\xbf", 3, true));
 	back = text_unbase64("-_+/Zg", &size);
 	assert_int_equal(size, 4);
-	assert_memory_equal(back, "\xfb\xff\xbf" "f", 4);
+	assert_memory_equal(back,
+			    "\xfb\xff\xbf"
+			    "f",
+			    4);
 	free(back);
 	for (size_t i = 0; i + 1 < sizeof(bad) / sizeof(*bad); i++)
 		if (text_unbase64(bad[i], &size))
@@ -339,10 +342,10 @@ static void test_clock(void **state)
 
 		if (clock_parse(cases[i].text, &parsed) != cases[i].valid)
 			fail_msg("\"%s\"", cases[i].text);
-		if (cases[i].valid && (parsed.tv_sec != cases[i].seconds ||
-				       parsed.tv_nsec != cases[i].nanoseconds))
-			fail_msg("\"%s\" gave %lld.%09ld", cases[i].text,
-				 (long long)parsed.tv_sec, parsed.tv_nsec);
+		if (cases[i].valid &&
+		    (parsed.tv_sec != cases[i].seconds || parsed.tv_nsec != cases[i].nanoseconds))
+			fail_msg("\"%s\" gave %lld.%09ld", cases[i].text, (long long)parsed.tv_sec,
+				 parsed.tv_nsec);
 	}
 	assert_text("2026-01-31T13:15:00.123Z", clock_format(time));
 	assert_text("20260131T131500.123Z", clock_format_tag(time));
@@ -359,9 +362,9 @@ static void test_clock(void **state)
 static void test_paths(void **state)
 {
 	static const char *const cleaned[][2] = {
-		{"/", "/"},	 {"", "/"},	   {"a", "/a"},	     {"//a///b/", "/a/b"},
-		{"/./a/.", "/a"}, {"/a/../b", "/b"}, {"/../../a", "/a"}, {"/a/..", "/"},
-		{"/..a/.b", "/..a/.b"},
+		{"/", "/"},	      {"", "/"},	{"a", "/a"},
+		{"//a///b/", "/a/b"}, {"/./a/.", "/a"}, {"/a/../b", "/b"},
+		{"/../../a", "/a"},   {"/a/..", "/"},	{"/..a/.b", "/..a/.b"},
 	};
 
 	(void)state;
@@ -381,8 +384,8 @@ static void test_paths(void **state)
 static void test_safe_paths(void **state)
 {
 	static const char *const good[] = {"a", "a/b", "...", "a/..b", ".a", "\xff\n"};
-	static const char *const bad[] = {"", "/", "/a", "a/", "a//b", ".", "..", "a/.", "a/../b",
-					  "../a"};
+	static const char *const bad[] = {"",  "/",  "/a",  "a/",     "a//b",
+					  ".", "..", "a/.", "a/../b", "../a"};
 	char path[5000];
 
 	(void)state;
@@ -405,8 +408,8 @@ static void test_safe_paths(void **state)
 static void test_path_order(void **state)
 {
 	/* A directory is followed at once by what is in it. */
-	static const char *const order[] = {"", "a", "a/b", "a/b/c", "a/z", "a\x01", "a b", "a-b",
-					    "a.b", "ab", "b", "\xff"};
+	static const char *const order[] = {"",	   "a",	  "a/b", "a/b/c", "a/z", "a\x01",
+					    "a b", "a-b", "a.b", "ab",	  "b",	 "\xff"};
 	size_t count = sizeof(order) / sizeof(*order);
 
 	(void)state;
@@ -465,7 +468,8 @@ static void test_json_reading(void **state)
 
 static void test_json_refusals(void **state)
 {
-	static const char *const bad[] = {"", "{", "[1,]", "{\"a\":1}x", "{} {}", "\"a", "nul", "{a:1}"};
+	static const char *const bad[] = {"",	   "{",	  "[1,]", "{\"a\":1}x",
+					  "{} {}", "\"a", "nul",  "{a:1}"};
 	struct error *error = NULL;
 	char *deep = memory_alloc(200001);
 
@@ -494,8 +498,9 @@ static void test_json_building(void **state)
 	json_set_string(json, "null", NULL);
 	json_add_string(json_set_array(json, "l"), "x");
 	json_set_int(json_add_object(json_get(json, "l")), "i", 999999999999999);
-	assert_text("{\"s\":\"again\",\"t\":true,\"null\":null,\"l\":[\"x\",{\"i\":999999999999999}]}",
-		    json_print(json, false));
+	assert_text(
+		"{\"s\":\"again\",\"t\":true,\"null\":null,\"l\":[\"x\",{\"i\":999999999999999}]}",
+		json_print(json, false));
 	copy = json_copy(json);
 	assert_true(json_equal(json, copy));
 	json_remove(copy, "t");

@@ -22,7 +22,8 @@ static struct error *collect(struct attachment *attachment, struct buffer *out, 
 	int stream = 0;
 	ssize_t count;
 
-	while ((count = attachment_read(attachment, &stream, block, sizeof(block), 5000, &error)) > 0)
+	while ((count = attachment_read(attachment, &stream, block, sizeof(block), 5000, &error)) >
+	       0)
 		buffer_append(stream == 2 ? err : out, block, (size_t)count);
 	if (count == 0)
 		fail_msg("nothing came for five seconds");
@@ -390,9 +391,13 @@ static void test_exec(void **state)
 	struct error *error = NULL;
 	struct buffer out, err;
 	char *input = malloc(3 * MIB);
-	struct container_exec exec = {.user = "postgres", .environment = environment,
-				      .arguments = arguments, .input = input,
-				      .input_size = 3 * MIB, .output = &out, .errors = &err,
+	struct container_exec exec = {.user = "postgres",
+				      .environment = environment,
+				      .arguments = arguments,
+				      .input = input,
+				      .input_size = 3 * MIB,
+				      .output = &out,
+				      .errors = &err,
 				      .timeout_ms = 20000};
 
 	(void)state;

@@ -30,14 +30,13 @@ static void write_file(const char *path, const char *text)
 		mkdir(full, 0755);
 		*slash = '/';
 	}
-	assert_int_equal(
-		0, io_write_file_atomic(AT_FDCWD, full, text, strlen(text), 0644, NULL));
+	assert_int_equal(0, io_write_file_atomic(AT_FDCWD, full, text, strlen(text), 0644, NULL));
 }
 
 static int set_up(void **state)
 {
-	static const char *const names[] = {"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG",
-					    "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"};
+	static const char *const names[] = {"DOCKER_HOST", "DOCKER_CONTEXT",	"DOCKER_CONFIG",
+					    "DOCKER_TLS",  "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
@@ -237,10 +236,12 @@ static void test_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_default_is_the_local_socket, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_default_is_the_local_socket, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_order_of_sources, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_context_trouble, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_context_brings_its_tls_files, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_context_brings_its_tls_files, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_tls_of_the_environment, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_addresses, set_up, tear_down),
 	};

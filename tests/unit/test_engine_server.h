@@ -120,7 +120,8 @@ static inline size_t server_body(int fd, const char *request, struct buffer *bod
 			}
 			total += left;
 			while (left) {
-				ssize_t count = recv(fd, block, left < sizeof(block) ? left : sizeof(block), 0);
+				ssize_t count = recv(
+					fd, block, left < sizeof(block) ? left : sizeof(block), 0);
 
 				if (count <= 0)
 					return total;

@@ -100,8 +100,8 @@ static void expect_damaged(const void *data, size_t size, const char *part)
 static void make_plain(struct buffer *archive)
 {
 	struct tar_entry directory = {.path = "d", .mode = S_IFDIR | 0700, .uid = 5, .gid = 6};
-	struct tar_entry file = {.path = "d/f", .mode = S_IFREG | 04755, .size = 5,
-				 .mtime = {1700000000, 999}};
+	struct tar_entry file = {
+		.path = "d/f", .mode = S_IFREG | 04755, .size = 5, .mtime = {1700000000, 999}};
 	struct tar_entry empty = {.path = "e", .mode = S_IFREG | 0644, .uid = 07777777};
 
 	assert_int_equal(0, tar_append_plain(archive, &directory, NULL, NULL));
@@ -172,8 +172,14 @@ static void test_all_kinds(void **state)
 						   {"user.x", "v", 1}};
 	char long_name[256];
 	const struct tar_entry entries[] = {
-		{.path = "file", .mode = S_IFREG | 0640, .uid = 3000000, .gid = 4, .size = 3,
-		 .mtime = {1700000000, 123456789}, .attributes = attributes, .attribute_count = 2},
+		{.path = "file",
+		 .mode = S_IFREG | 0640,
+		 .uid = 3000000,
+		 .gid = 4,
+		 .size = 3,
+		 .mtime = {1700000000, 123456789},
+		 .attributes = attributes,
+		 .attribute_count = 2},
 		{.path = "hard", .mode = S_IFREG | 0640, .hardlink = "file"},
 		{.path = "soft", .mode = S_IFLNK | 0777, .link = "/file"},
 		{.path = "dev", .mode = S_IFCHR | 0600, .device = makedev(1, 300)},
@@ -193,16 +199,16 @@ static void test_all_kinds(void **state)
 	buffer_init(&text, 1u << 20);
 	assert_int_equal(0, tar_write_all(&archive, entries, data, 8, NULL));
 	assert_int_equal(0, read_text(archive.data, archive.size, 65536, &text, NULL));
-	expected = memory_printf(
-		"file 100640 3000000:4 3 1700000000.123456789 security.capability="
-		"01000002ff000a3d0009%020d user.x=76\nabc"
-		"hard 100640 0:0 0 0.000000000 = file\n"
-		"soft 120777 0:0 0 0.000000000 -> /file\n"
-		"dev 20600 0:0 0 0.000000000 dev 1,300\n"
-		"pipe 10600 0:0 0 0.000000000\n"
-		"non\xff\xfe 41777 0:0 0 0.000000000\n"
-		"caf\xc3\xa9 120777 0:0 0 0.000000000 -> \xe9\n"
-		"%s 100600 0:0 2 0.000000000\nxy", 0, long_name);
+	expected = memory_printf("file 100640 3000000:4 3 1700000000.123456789 security.capability="
+				 "01000002ff000a3d0009%020d user.x=76\nabc"
+				 "hard 100640 0:0 0 0.000000000 = file\n"
+				 "soft 120777 0:0 0 0.000000000 -> /file\n"
+				 "dev 20600 0:0 0 0.000000000 dev 1,300\n"
+				 "pipe 10600 0:0 0 0.000000000\n"
+				 "non\xff\xfe 41777 0:0 0 0.000000000\n"
+				 "caf\xc3\xa9 120777 0:0 0 0.000000000 -> \xe9\n"
+				 "%s 100600 0:0 2 0.000000000\nxy",
+				 0, long_name);
 	assert_string_equal(text.data, expected);
 	assert_null(memmem(archive.data, archive.size, "LIBARCHIVE", 10));
 	buffer_release(&archive);
@@ -328,7 +334,8 @@ static void test_errors_of_both_ends(void **state)
 	for (size_t size = 0; size < archive.size; size += 512) {
 		source = (struct memory_source){archive.data, size, 0, 100, true};
 		buffer_clear(&text);
-		assert_int_equal(-1, tar_read(memory_source_read, &source, &describing, &text, &error));
+		assert_int_equal(-1,
+				 tar_read(memory_source_read, &source, &describing, &text, &error));
 		assert_int_equal(error->kind, ERROR_ENGINE);
 		assert_string_equal(error->message, "the source broke");
 		error_free(error);
