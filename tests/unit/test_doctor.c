@@ -1,0 +1,210 @@
+/*
+ * What doctor believes: the journal of a replace, whose process it was, and where a
+ * snapshot's trees may go.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "snapshot/doctor_owner.h"
+#include "snapshot/replace_restore.h"
+#include "snapshot/replace_undo.h"
+
+#define ID "0123456789012345678901234567890123456789012345678901234567890123"
+
+static struct json *parsed(const char *text)
+{
+	struct error *error = NULL;
+	struct json *json = json_parse(text, strlen(text), &error);
+
+	if (!json)
+		fail_msg("%s", error->message);
+	return json;
+}
+
+static struct json *journal(const char *containers)
+{
+	cleanup_free char *text = memory_printf(
+		"{\"version\":1,\"image\":\"sha256:0\",\"snapshot\":\"s:1\",\"safety\":\"f:1\","
+		"\"owner\":{},\"containers\":[%s]}",
+		containers);
+
+	return parsed(text);
+}
+
+static void test_journal_comes_back(void **state)
+{
+	CLEANUP(cleanup_json_free) struct json *inspect = parsed(
+		"{\"Id\":\"" ID "\",\"Name\":\"/db\",\"State\":{\"Running\":true},\"HostConfig\":{"
+		"\"RestartPolicy\":{\"Name\":\"on-failure\",\"MaximumRetryCount\":3}}}");
+	CLEANUP(cleanup_json_free) struct json *undo = journal(""), *back = NULL;
+	struct json *target = undo_container(ROLE_TARGET, inspect, "sha256:0");
+	struct error *error = NULL;
+	cleanup_free char *text = NULL, *name = NULL;
+
+	(void)state;
+	json_add(json_get(undo, "containers"), target);
+	text = undo_encode(undo);
+	assert_null(strpbrk(text, "\"\\{} +/"));
+	back = undo_decode(text, &error);
+	assert_non_null(back);
+	assert_true(json_equal(undo, back));
+	assert_string_equal(json_string(undo_target(back), "name"), "db");
+	assert_true(json_bool(undo_target(back), "running"));
+	assert_int_equal(json_int(json_get(undo_target(back), "restart"), "MaximumRetryCount"), 3);
+	name = undo_suffixed(undo_target(back), SUFFIX_OLD);
+	assert_string_equal(name, "db.sidesnap-replaced");
+}
+
+#define CONTAINER(role, id, name)                                                                  \
+	"{\"role\":\"" role "\",\"id\":\"" id "\",\"name\":\"" name                                \
+	"\",\"image\":\"i\",\"restart\":{},\"running\":false}"
+
+static void refused(const char *containers)
+{
+	CLEANUP(cleanup_json_free) struct json *undo = journal(containers);
+	cleanup_free char *text = undo_encode(undo);
+	struct error *error = NULL;
+
+	assert_null(undo_decode(text, &error));
+	assert_int_equal(error->kind, ERROR_DAMAGED);
+	error_free(error);
+}
+
+static void test_journals_that_make_no_sense(void **state)
+{
+	struct error *error = NULL;
+
+	(void)state;
+	refused("");
+	refused(CONTAINER("user", ID, "db"));
+	refused(CONTAINER("target", "db", "db"));
+	refused(CONTAINER("target", ID, ""));
+	refused(CONTAINER("target", ID, "a/b"));
+	refused(CONTAINER("target", ID, "db") "," CONTAINER("target", ID, "db"));
+	refused(CONTAINER("target", ID, "db") "," CONTAINER("other", ID, "db"));
+	assert_null(undo_decode("", &error));
+	error_free(error);
+	error = NULL;
+	assert_null(undo_decode("bm90IGpzb24=", &error));
+	error_free(error);
+}
+
+static void test_owner_of_a_journal(void **state)
+{
+	struct session session = {0};
+	CLEANUP(cleanup_json_free) struct json *self = owner_describe(NULL), *other = NULL;
+	int status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(owner_state(&session, self), OWNER_ALIVE);
+	/* The same number, but another process. */
+	other = json_copy(self);
+	json_set_string(other, "start", "1");
+	assert_int_equal(owner_state(&session, other), OWNER_DEAD);
+	child = fork();
+	if (child == 0)
+		_exit(0);
+	assert_true(child > 0);
+	json_set_int(other, "pid", child);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(owner_state(&session, other), OWNER_DEAD);
+	json_set_string(other, "boot", "another machine");
+	assert_int_equal(owner_state(&session, other), OWNER_UNKNOWN);
+}
+
+/* An image's inspect whose label names these trees. */
+static struct json *snapshot_with(const char *trees)
+{
+	struct json *snapshot = parsed("{\"Config\":{\"Labels\":{}}}");
+
+	json_set_string(json_path(snapshot, "Config", "Labels"), "sidesnap.trees", trees);
+	return snapshot;
+}
+
+static const char container[] =
+	"{\"Mounts\":[{\"Type\":\"volume\",\"Name\":\"v\",\"Destination\":\"/data\",\"RW\":true},"
+	"{\"Type\":\"volume\",\"Name\":\"v\",\"Destination\":\"/again\",\"RW\":true},"
+	"{\"Type\":\"volume\",\"Name\":\"w\",\"Destination\":\"/other\",\"RW\":true},"
+	"{\"Type\":\"volume\",\"Name\":\"r\",\"Destination\":\"/fixed\",\"RW\":false},"
+	"{\"Type\":\"bind\",\"Source\":\"/srv\",\"Destination\":\"/srv\",\"RW\":true}]}";
+
+static void test_trees_go_where_their_path_is(void **state)
+{
+	CLEANUP(cleanup_json_free) struct json *snapshot = snapshot_with(
+		"[{\"paths\":[\"/gone\"]},{\"paths\":[\"/elsewhere\",\"/srv\"]},{\"paths\":[\"/data/"
+		"\"]},{\"paths\":[\"/fixed\"]}]");
+	CLEANUP(cleanup_json_free) struct json *inspect = parsed(container);
+	struct restore_plan plan;
+	const struct json *tree;
+
+	(void)state;
+	assert_int_equal(restore_plan_make(snapshot, inspect, &plan, NULL), 0);
+	assert_int_equal(json_count(plan.mounts), 2);
+	tree = json_first(json_get(plan.job, "trees"));
+	assert_int_equal(json_int(tree, "index"), 1);
+	assert_string_equal(json_string(tree, "mount"), "/dev/sidesnap/0");
+	assert_string_equal(json_string(json_first(plan.mounts), "Source"), "/srv");
+	tree = json_next(tree);
+	assert_int_equal(json_int(tree, "index"), 2);
+	assert_string_equal(json_string(json_next(json_first(plan.mounts)), "Source"), "v");
+	assert_int_equal(plan.notes.count, 4);
+	assert_string_equal(plan.notes.items[1], "/fixed is mounted read-only: left as it is");
+	restore_plan_release(&plan);
+}
+
+static void test_two_trees_never_meet_in_one_volume(void **state)
+{
+	CLEANUP(cleanup_json_free) struct json *snapshot =
+		snapshot_with("[{\"paths\":[\"/data\"]},{\"paths\":[\"/again\"]}]");
+	CLEANUP(cleanup_json_free) struct json *inspect = parsed(container);
+	struct restore_plan plan;
+	struct error *error = NULL;
+
+	(void)state;
+	assert_int_equal(restore_plan_make(snapshot, inspect, &plan, &error), -1);
+	assert_int_equal(error->kind, ERROR_REFUSED);
+	error_free(error);
+	restore_plan_release(&plan);
+}
+
+static void test_damaged_labels(void **state)
+{
+	static const char *const texts[] = {"{}", "[", "[{}]", "[{\"paths\":[]}]", "[3]"};
+	CLEANUP(cleanup_json_free) struct json *inspect = parsed(container);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		CLEANUP(cleanup_json_free) struct json *snapshot = snapshot_with(texts[i]);
+		struct restore_plan plan;
+		struct error *error = NULL;
+
+		assert_int_equal(restore_plan_make(snapshot, inspect, &plan, &error), -1);
+		assert_int_equal(error->kind, ERROR_DAMAGED);
+		error_free(error);
+		restore_plan_release(&plan);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_journal_comes_back),
+		cmocka_unit_test(test_journals_that_make_no_sense),
+		cmocka_unit_test(test_owner_of_a_journal),
+		cmocka_unit_test(test_trees_go_where_their_path_is),
+		cmocka_unit_test(test_two_trees_never_meet_in_one_volume),
+		cmocka_unit_test(test_damaged_labels),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
