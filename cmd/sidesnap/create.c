@@ -13,21 +13,38 @@
 #include "verb.h"
 
 const struct option create_options_table[] = {
-	{.name = "tag", .letter = 't', .type = OPTION_TEXT, .value = "REF",
+	{.name = "tag",
+	 .letter = 't',
+	 .type = OPTION_TEXT,
+	 .value = "REF",
 	 .otherwise = "localhost/sidesnap/NAME:TIME",
 	 .help = "name of the image, as NAME or NAME:TAG"},
-	{.name = "title", .letter = 'm', .type = OPTION_TEXT, .value = "TEXT",
+	{.name = "title",
+	 .letter = 'm',
+	 .type = OPTION_TEXT,
+	 .value = "TEXT",
 	 .help = "a line that says what this snapshot is"},
 	{.name = "stopped", .help = "stop a running target for the copy, and start it again"},
 	{.name = "live", .help = "freeze nothing; the state is then not that of one instant"},
 	{.name = "image-command", .help = "record the image's command, not the container's"},
-	{.name = "with-env", .type = OPTION_TEXT, .repeated = true, .value = "NAME,...",
+	{.name = "with-env",
+	 .type = OPTION_TEXT,
+	 .repeated = true,
+	 .value = "NAME,...",
 	 .help = "run-time variables to record, with their values"},
-	{.name = "include", .type = OPTION_PATH, .repeated = true, .value = "PATH",
+	{.name = "include",
+	 .type = OPTION_PATH,
+	 .repeated = true,
+	 .value = "PATH",
 	 .help = "capture the bind mount at this path in the container, too"},
-	{.name = "exclude", .type = OPTION_PATH, .repeated = true, .value = "PATH",
+	{.name = "exclude",
+	 .type = OPTION_PATH,
+	 .repeated = true,
+	 .value = "PATH",
 	 .help = "leave out this path in the container"},
-	{.name = "min-free", .type = OPTION_SIZE, .value = "SIZE",
+	{.name = "min-free",
+	 .type = OPTION_SIZE,
+	 .value = "SIZE",
 	 .otherwise = "1 GiB or 5%, whichever is more",
 	 .help = "give up before the engine's disk has less room than this"},
 	{.name = "allow-overlay-volume",
@@ -70,8 +87,7 @@ static void report(const struct command *command, const struct json *result)
 	struct progress *progress = command->session.progress;
 	cleanup_free char *read = present_size(result, "bytes");
 	cleanup_free char *stored = present_size(result, "stored_bytes");
-	cleanup_free char *took =
-		clock_format_duration((uint64_t)json_int(result, "duration_ms"));
+	cleanup_free char *took = clock_format_duration((uint64_t)json_int(result, "duration_ms"));
 	const char *consistency = json_string_or(result, "consistency", "");
 
 	if (!strcmp(consistency, "frozen")) {

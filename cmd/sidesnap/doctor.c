@@ -17,8 +17,8 @@ int verb_doctor_run(struct command *command, struct json **result, struct error 
 
 static void print_item(const char *before, const struct json *item)
 {
-	cleanup_free char *what = escape_text(
-		json_is_string(item) ? json_string(item, NULL) : json_string(item, "what"));
+	cleanup_free char *what = escape_text(json_is_string(item) ? json_string(item, NULL)
+								   : json_string(item, "what"));
 	cleanup_free char *container = escape_text(json_string(item, "container"));
 	cleanup_free char *detail = escape_text(json_string(item, "detail"));
 

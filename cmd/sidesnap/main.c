@@ -174,7 +174,11 @@ static int leave_plugin_words(int *count, char ***words, struct error **err)
 {
 	static const struct option docker_options[] = {
 		{.name = "config", .type = OPTION_TEXT, .value = "DIRECTORY", .help = ""},
-		{.name = "context", .letter = 'c', .type = OPTION_TEXT, .value = "NAME", .help = ""},
+		{.name = "context",
+		 .letter = 'c',
+		 .type = OPTION_TEXT,
+		 .value = "NAME",
+		 .help = ""},
 		{.name = "debug", .letter = 'D'},
 		{.name = "host", .letter = 'H', .type = OPTION_TEXT, .value = "URL", .help = ""},
 		{.name = "log-level", .letter = 'l', .type = OPTION_TEXT, .value = "L", .help = ""},

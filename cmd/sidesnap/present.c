@@ -188,9 +188,9 @@ static void print_options(FILE *file, const struct option *options, const struct
 			letter[1] = options->letter;
 			letter[2] = ',';
 		}
-		name = options->value ? memory_printf("%s--%s %s", letter, options->name,
-						      options->value)
-				      : memory_printf("%s--%s", letter, options->name);
+		name = options->value
+			       ? memory_printf("%s--%s %s", letter, options->name, options->value)
+			       : memory_printf("%s--%s", letter, options->name);
 		help = options->otherwise ? memory_printf("%s (default: %s)", options->help,
 							  options->otherwise)
 					  : memory_strdup(options->help);

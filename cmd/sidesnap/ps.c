@@ -12,8 +12,8 @@
 
 int verb_ps_run(struct command *command, struct json **result, struct error **err)
 {
-	return snapshot_containers(&command->session, options_has(&command->options, "all"),
-				   result, err);
+	return snapshot_containers(&command->session, options_has(&command->options, "all"), result,
+				   err);
 }
 
 /* "data:/var/lib/x, /srv (bind)": anonymous volumes have names that say nothing. */

@@ -7,9 +7,14 @@
 #include "verb.h"
 
 const struct option replace_options_table[] = {
-	{.name = "yes", .letter = 'y', .help = "agree to stop the other containers that are listed"},
+	{.name = "yes",
+	 .letter = 'y',
+	 .help = "agree to stop the other containers that are listed"},
 	{.name = "no-start", .help = "leave the new container stopped"},
-	{.name = "timeout", .type = OPTION_SECONDS, .value = "TIME", .otherwise = "10m",
+	{.name = "timeout",
+	 .type = OPTION_SECONDS,
+	 .value = "TIME",
+	 .otherwise = "10m",
 	 .help = "how long it may take to be ready before all is undone"},
 	{0},
 };

@@ -180,16 +180,19 @@ static int add_port(struct json *body, const char *text, struct error **err)
 		return refuse_port(text, err);
 	if (*host && inside.last != inside.first &&
 	    outside.last - outside.first != inside.last - inside.first)
-		return error_set(err, ERROR_USAGE, "--publish: the two ranges of \"%s\" differ in length",
-				 text);
+		return error_set(err, ERROR_USAGE,
+				 "--publish: the two ranges of \"%s\" differ in length", text);
 	for (uint64_t port = inside.first; port <= inside.last; port++) {
-		cleanup_free char *key = memory_printf("%llu/%s", (unsigned long long)port, protocol);
+		cleanup_free char *key =
+			memory_printf("%llu/%s", (unsigned long long)port, protocol);
 		cleanup_free char *chosen = memory_printf(
 			"%llu", (unsigned long long)(outside.first + port - inside.first));
 
 		/* A range for one port: the engine takes a free one of it. */
 		bind_port(body, key, address,
-			  *host && inside.first == inside.last ? host : *host ? chosen : "");
+			  *host && inside.first == inside.last ? host
+			  : *host			       ? chosen
+							       : "");
 	}
 	return 0;
 }
@@ -205,8 +208,8 @@ static int set_restart(struct json *body, const char *text, struct error **err)
 
 	if ((strcmp(name, "no") != 0 && strcmp(name, "always") != 0 &&
 	     strcmp(name, "unless-stopped") != 0 && strcmp(name, "on-failure") != 0) ||
-	    (colon && (strcmp(name, "on-failure") != 0 ||
-		       !text_parse_uint(colon + 1, 1000000, &count))))
+	    (colon &&
+	     (strcmp(name, "on-failure") != 0 || !text_parse_uint(colon + 1, 1000000, &count))))
 		return error_set(err, ERROR_USAGE,
 				 "--restart: \"%s\" is none of no, always, unless-stopped, "
 				 "on-failure[:N]",
@@ -249,7 +252,8 @@ static int add_resource_limit(struct json *body, const char *text, struct error 
 	unlimited = soft_text && (!strcmp(soft_text, "-1") || !strcmp(soft_text, "unlimited"));
 	if (!equals || equals == text ||
 	    (!unlimited && !text_parse_uint(soft_text, INT64_MAX, &soft)))
-		return error_set(err, ERROR_USAGE, "--ulimit: \"%s\" is not NAME=SOFT[:HARD]", text);
+		return error_set(err, ERROR_USAGE, "--ulimit: \"%s\" is not NAME=SOFT[:HARD]",
+				 text);
 	hard = soft;
 	if (colon && strcmp(colon + 1, "-1") != 0 && strcmp(colon + 1, "unlimited") != 0) {
 		if (!text_parse_uint(colon + 1, INT64_MAX, &hard))
@@ -279,9 +283,10 @@ static int add_host(struct json *body, const char *text, struct error **err)
 static int set_security_option(struct json *body, const char *text, struct error **err)
 {
 	if (text_has_prefix(text, "seccomp=") && strcmp(text, "seccomp=unconfined") != 0)
-		return error_set(err, ERROR_USAGE,
-				 "--security-opt: a seccomp profile from a file is not supported here; "
-				 "use docker run");
+		return error_set(
+			err, ERROR_USAGE,
+			"--security-opt: a seccomp profile from a file is not supported here; "
+			"use docker run");
 	json_add_string(list_of(host_config(body), "SecurityOpt"), text);
 	return 0;
 }
@@ -326,11 +331,12 @@ static int add_network(struct json *body, const struct options *options, struct 
 		return 0;
 	if (!network || !strcmp(network, "host") || !strcmp(network, "none") ||
 	    !strcmp(network, "bridge") || text_has_prefix(network, "container:")) {
-		error_set(err, ERROR_USAGE, "--ip, --ip6 and --network-alias need a network of one's own");
+		error_set(err, ERROR_USAGE,
+			  "--ip, --ip6 and --network-alias need a network of one's own");
 		return error_hint(err, "create one with a subnet and name it by --network");
 	}
-	endpoint = json_set_object(object_of(object_of(body, "NetworkingConfig"), "EndpointsConfig"),
-				   network);
+	endpoint = json_set_object(
+		object_of(object_of(body, "NetworkingConfig"), "EndpointsConfig"), network);
 	if (address)
 		json_set_string(object_of(endpoint, "IPAMConfig"), "IPv4Address", address);
 	if (address6)

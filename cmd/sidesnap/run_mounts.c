@@ -36,8 +36,10 @@ int run_add_volume(struct json *body, const char *text, struct error **err)
 		return error_set(err, ERROR_USAGE, "--volume: \"%s\" has an empty source", text);
 	/* "./data" would be a folder beside this command, which may be in a container. */
 	if (source[0] == '.' || source[0] == '~') {
-		error_set(err, ERROR_USAGE, "--volume: \"%s\" is no absolute path on the host", source);
-		return error_hint(err, "write the whole path: sidesnap may run in a container of its own");
+		error_set(err, ERROR_USAGE, "--volume: \"%s\" is no absolute path on the host",
+			  source);
+		return error_hint(
+			err, "write the whole path: sidesnap may run in a container of its own");
 	}
 	json_add_string(member(member(body, "HostConfig", false), "Binds", true), text);
 	return 0;
@@ -79,8 +81,12 @@ static int set_mount_word(struct json *mount, const char *key, const char *value
 	static const struct {
 		const char *key, *member;
 	} strings[] = {
-		{"type", "Type"},	 {"source", "Source"},	     {"src", "Source"},
-		{"target", "Target"},	 {"destination", "Target"}, {"dst", "Target"},
+		{"type", "Type"},
+		{"source", "Source"},
+		{"src", "Source"},
+		{"target", "Target"},
+		{"destination", "Target"},
+		{"dst", "Target"},
 		{"consistency", "Consistency"},
 	};
 	uint64_t size;
@@ -89,7 +95,8 @@ static int set_mount_word(struct json *mount, const char *key, const char *value
 	if (!strcmp(key, "readonly") || !strcmp(key, "ro"))
 		return set_mount_flag(mount, "ReadOnly", key, value, err);
 	if (!strcmp(key, "volume-nocopy"))
-		return set_mount_flag(member(mount, "VolumeOptions", false), "NoCopy", key, value, err);
+		return set_mount_flag(member(mount, "VolumeOptions", false), "NoCopy", key, value,
+				      err);
 	if (!value || !*value)
 		return error_set(err, ERROR_USAGE, "--mount: %s needs a value", key);
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
@@ -132,8 +139,8 @@ int run_add_mount(struct json *body, const char *text, struct error **err)
 	}
 	type = json_string_or(mount, "Type", "");
 	if (strcmp(type, "volume") != 0 && strcmp(type, "bind") != 0 && strcmp(type, "tmpfs") != 0)
-		return error_set(err, ERROR_USAGE, "--mount: type \"%s\" is none of volume, bind, tmpfs",
-				 type);
+		return error_set(err, ERROR_USAGE,
+				 "--mount: type \"%s\" is none of volume, bind, tmpfs", type);
 	if (json_string_or(mount, "Target", "")[0] != '/')
 		return error_set(err, ERROR_USAGE, "--mount: \"%s\" has no absolute target", text);
 	if (!strcmp(type, "bind") && json_string_or(mount, "Source", "")[0] != '/')

@@ -29,9 +29,9 @@ struct example {
 };
 
 struct verb {
-	const char *name; /* NULL ends the table */
-	const char *summary; /* one line, lower case, no full stop */
-	const char *description; /* paragraphs, separated by "\n\n" */
+	const char *name;		  /* NULL ends the table */
+	const char *summary;		  /* one line, lower case, no full stop */
+	const char *description;	  /* paragraphs, separated by "\n\n" */
 	const struct argument *arguments; /* may be NULL */
 	const struct option *options;	  /* its own; may be NULL */
 	const struct example *examples;	  /* may be NULL */
@@ -67,7 +67,7 @@ char *verb_synopsis(const struct verb *verb);
 
 /* The prints and handlers, one file a verb. */
 #define VERB(name)                                                                                 \
-	int name##_run(struct command *command, struct json **result, struct error **err);        \
+	int name##_run(struct command *command, struct json **result, struct error **err);         \
 	void name##_print(const struct command *command, const struct json *result)
 
 extern const struct option create_options_table[], run_options_table[], replace_options_table[];

@@ -10,10 +10,16 @@
 #include "base/buffer.h"
 
 const struct option global_options[] = {
-	{.name = "host", .letter = 'H', .type = OPTION_TEXT, .value = "URL",
+	{.name = "host",
+	 .letter = 'H',
+	 .type = OPTION_TEXT,
+	 .value = "URL",
 	 .otherwise = "DOCKER_HOST, else the docker context, else unix:///var/run/docker.sock",
 	 .help = "the engine: unix:///PATH, tcp://HOST:PORT"},
-	{.name = "project", .letter = 'p', .type = OPTION_TEXT, .value = "PROJECT",
+	{.name = "project",
+	 .letter = 'p',
+	 .type = OPTION_TEXT,
+	 .value = "PROJECT",
 	 .otherwise = "that of the sidecar's own container",
 	 .help = "compose project in which services are looked up",
 	 .completion = COMPLETE_PROJECTS},
@@ -25,8 +31,14 @@ const struct option global_options[] = {
 	{0},
 };
 
-#define ARGUMENT_TARGET {.name = "TARGET", .completion = COMPLETE_TARGETS}
-#define ARGUMENT_REF {.name = "REF", .completion = COMPLETE_SNAPSHOTS}
+#define ARGUMENT_TARGET                                                                            \
+	{                                                                                          \
+		.name = "TARGET", .completion = COMPLETE_TARGETS                                   \
+	}
+#define ARGUMENT_REF                                                                               \
+	{                                                                                          \
+		.name = "REF", .completion = COMPLETE_SNAPSHOTS                                    \
+	}
 
 static const struct argument one_target[] = {ARGUMENT_TARGET, {0}};
 static const struct argument optional_target[] = {
@@ -38,8 +50,8 @@ static const struct argument target_and_reference[] = {
 	{.name = "CONTAINER", .completion = COMPLETE_TARGETS}, ARGUMENT_REF, {0}};
 static const struct argument run_arguments[] = {
 	ARGUMENT_REF, {.name = "ARGUMENT", .optional = true, .repeated = true}, {0}};
-static const struct argument anything[] = {
-	{.name = "WORD", .optional = true, .repeated = true}, {0}};
+static const struct argument anything[] = {{.name = "WORD", .optional = true, .repeated = true},
+					   {0}};
 static const struct argument optional_verb[] = {
 	{.name = "VERB", .optional = true, .completion = COMPLETE_VERBS}, {0}};
 static const struct argument shell_argument[] = {
@@ -50,7 +62,8 @@ static const struct option ps_options[] = {
 	{0},
 };
 static const struct option rm_options[] = {
-	{.name = "force", .letter = 'f',
+	{.name = "force",
+	 .letter = 'f',
 	 .help = "also one that a container uses, or an image by its id that has several tags"},
 	{0},
 };
@@ -59,15 +72,20 @@ static const struct option doctor_options[] = {
 	{0},
 };
 static const struct option man_options[] = {
-	{.name = "output", .letter = 'o', .type = OPTION_TEXT, .value = "DIRECTORY",
-	 .help = "write every page there", .completion = COMPLETE_DIRECTORIES},
+	{.name = "output",
+	 .letter = 'o',
+	 .type = OPTION_TEXT,
+	 .value = "DIRECTORY",
+	 .help = "write every page there",
+	 .completion = COMPLETE_DIRECTORIES},
 	{.name = "markdown", .help = "the verbs as docs/reference.md has them"},
 	{0},
 };
 
 static const struct example create_examples[] = {
 	{"sidesnap create db", "snapshot the container or service db; prints the new reference"},
-	{"sidesnap create db -t demo:before -m \"before the migration\"", "with a name and a title"},
+	{"sidesnap create db -t demo:before -m \"before the migration\"",
+	 "with a name and a title"},
 	{"sidesnap create db --dry-run", "what would be captured, and who would be frozen"},
 	{"docker-compose exec -T sidesnap sidesnap create db", "from the sidecar of a project"},
 	{0},
@@ -116,44 +134,59 @@ const struct verb verbs[] = {
 		 "`docker-compose exec -T` and `docker exec` without a terminal deliver no signal to "
 		 "the command inside: Ctrl-C ends them, not the create. `sidesnap cancel TARGET` stops "
 		 "it.",
-	 .arguments = one_target, .options = create_options_table, .examples = create_examples,
+	 .arguments = one_target,
+	 .options = create_options_table,
+	 .examples = create_examples,
 	 .exit_notes = "5 when the reference exists and --force is not given; 6 when a container "
 		       "that may not be frozen could write to a captured volume; 8 when the engine "
 		       "has too little room; 9 when another create of this target runs.",
-	 .run = verb_create_run, .print = verb_create_print},
+	 .run = verb_create_run,
+	 .print = verb_create_print},
 	{.name = "ps",
 	 .summary = "list containers with driver, volumes and last snapshot",
 	 .description = "Running containers; with --all those that are stopped, too. With --quiet "
 			"only names.",
-	 .options = ps_options, .run = verb_ps_run, .print = verb_ps_print},
+	 .options = ps_options,
+	 .run = verb_ps_run,
+	 .print = verb_ps_print},
 	{.name = "ls",
 	 .summary = "list snapshots",
-	 .description = "Snapshots that this engine has, newest first; with TARGET those of one "
-			"container or service, by what its snapshots say of their source, so that it "
-			"need not exist any more. With --quiet only references.",
-	 .arguments = optional_target, .examples = ls_examples, .run = verb_ls_run,
+	 .description =
+		 "Snapshots that this engine has, newest first; with TARGET those of one "
+		 "container or service, by what its snapshots say of their source, so that it "
+		 "need not exist any more. With --quiet only references.",
+	 .arguments = optional_target,
+	 .examples = ls_examples,
+	 .run = verb_ls_run,
 	 .print = verb_ls_print},
 	{.name = "show",
 	 .summary = "show what a snapshot holds",
 	 .description = "Source, consistency, trees, volumes, command and what was left out. The "
 			"manifest is read from the image without starting anything in it; --json "
 			"prints it whole.",
-	 .arguments = one_reference, .run = verb_show_run, .print = verb_show_print},
+	 .arguments = one_reference,
+	 .run = verb_show_run,
+	 .print = verb_show_print},
 	{.name = "rm",
 	 .summary = "remove snapshots",
 	 .description =
 		 "A tag is removed; with the last tag of an image, the image. Its data stays as long "
 		 "as a later snapshot is built on it. A snapshot that a container uses is refused, "
 		 "unless --force is given. Nothing is removed unless everything named can be.",
-	 .arguments = references, .options = rm_options, .examples = rm_examples,
+	 .arguments = references,
+	 .options = rm_options,
+	 .examples = rm_examples,
 	 .exit_notes = "6 when a container uses it.",
-	 .run = verb_rm_run, .print = verb_rm_print},
+	 .run = verb_rm_run,
+	 .print = verb_rm_print},
 	{.name = "verify",
 	 .summary = "check every hash of a snapshot without booting it",
 	 .description = "Reads every pack, every catalog entry and the manifest, beside the image "
 			"and without executing anything in it.",
-	 .arguments = one_reference, .exit_notes = "1 when something is damaged.",
-	 .run = verb_verify_run, .print = verb_verify_print},
+	 .arguments = one_reference,
+	 .exit_notes = "1 when something is damaged.",
+	 .run = verb_verify_run,
+	 .print = verb_verify_print},
 	{.name = "run",
 	 .summary = "boot a snapshot as a new container",
 	 .description =
@@ -162,8 +195,12 @@ const struct verb verbs[] = {
 		 "`docker run` and mean the same; -p publishes and -v mounts here.\n\n"
 		 "Options stand before or behind REF. Words behind REF replace the command of the "
 		 "image; put -- before them where the first begins with a dash.",
-	 .arguments = run_arguments, .options = run_options_table, .examples = run_examples,
-	 .takes_command = true, .run = verb_run_run, .print = verb_run_print},
+	 .arguments = run_arguments,
+	 .options = run_options_table,
+	 .examples = run_examples,
+	 .takes_command = true,
+	 .run = verb_run_run,
+	 .print = verb_run_print},
 	{.name = "replace",
 	 .summary = "put a container back into the state of a snapshot",
 	 .description =
@@ -172,51 +209,72 @@ const struct verb verbs[] = {
 		 "present state is made; when a step fails, the container is as before.\n\n"
 		 "Other containers that use these volumes are stopped and started again: they are "
 		 "listed, and the question whether to go on must be answered by yes, or by --yes.",
-	 .arguments = target_and_reference, .options = replace_options_table,
+	 .arguments = target_and_reference,
+	 .options = replace_options_table,
 	 .examples = replace_examples,
 	 .exit_notes = "6 when other containers would have to be stopped and nobody agreed.",
-	 .run = verb_replace_run, .print = verb_replace_print},
+	 .run = verb_replace_run,
+	 .print = verb_replace_print},
 	{.name = "restore",
 	 .summary = "says which of run and replace is meant",
 	 .description = "There is no verb of this name: a snapshot is booted beside what runs, or "
 			"put in its place.",
-	 .arguments = anything, .without_engine = true, .exit_notes = "3 always.",
+	 .arguments = anything,
+	 .without_engine = true,
+	 .exit_notes = "3 always.",
 	 .run = verb_restore_run},
 	{.name = "doctor",
 	 .summary = "repair what a killed run left behind",
-	 .description = "Thaws containers that a killed sidesnap left frozen, starts those it had "
-			"stopped, rolls an interrupted replace back, removes its helper containers, "
-			"and says what it did. The sidecar runs it at every start.",
+	 .description =
+		 "Thaws containers that a killed sidesnap left frozen, starts those it had "
+		 "stopped, rolls an interrupted replace back, removes its helper containers, "
+		 "and says what it did. The sidecar runs it at every start.",
 	 .options = doctor_options,
 	 .exit_notes = "2 when something is left that a person must look at.",
-	 .run = verb_doctor_run, .print = verb_doctor_print},
+	 .run = verb_doctor_run,
+	 .print = verb_doctor_print},
 	{.name = "cancel",
 	 .summary = "stop a create that runs elsewhere",
 	 .description = "Ends a running create of TARGET: its target is thawed and no tag appears. "
 			"For creates that no Ctrl-C reaches, as in `docker-compose exec -T`.",
-	 .arguments = one_target, .run = verb_cancel_run, .print = verb_cancel_print},
+	 .arguments = one_target,
+	 .run = verb_cancel_run,
+	 .print = verb_cancel_print},
 	{.name = "version",
 	 .summary = "print the versions of sidesnap and of the engine",
-	 .without_engine = true, .run = verb_version_run, .print = verb_version_print},
+	 .without_engine = true,
+	 .run = verb_version_run,
+	 .print = verb_version_print},
 	{.name = "help",
 	 .summary = "show help",
-	 .arguments = optional_verb, .without_engine = true, .run = verb_help_run},
+	 .arguments = optional_verb,
+	 .without_engine = true,
+	 .run = verb_help_run},
 	{.name = "completion",
 	 .summary = "print completion for a shell",
 	 .description = "A script for bash, zsh or fish that completes verbs, options, containers, "
 			"services and snapshots.",
-	 .arguments = shell_argument, .examples = completion_examples, .without_engine = true,
+	 .arguments = shell_argument,
+	 .examples = completion_examples,
+	 .without_engine = true,
 	 .run = verb_completion_run},
 	{.name = "man",
 	 .summary = "print a manual page",
-	 .arguments = optional_verb, .options = man_options, .hidden = true,
-	 .without_engine = true, .run = verb_man_run},
+	 .arguments = optional_verb,
+	 .options = man_options,
+	 .hidden = true,
+	 .without_engine = true,
+	 .run = verb_man_run},
 	{.name = "sidecar",
 	 .summary = "run doctor, then wait: the command of the sidecar's container",
-	 .hidden = true, .without_engine = true, .run = verb_sidecar_run},
+	 .hidden = true,
+	 .without_engine = true,
+	 .run = verb_sidecar_run},
 	{.name = "__complete",
 	 .summary = "print candidates for completion",
-	 .arguments = anything, .hidden = true, .without_engine = true,
+	 .arguments = anything,
+	 .hidden = true,
+	 .without_engine = true,
 	 .run = verb_complete_run},
 	{0},
 };
@@ -239,8 +297,7 @@ struct options_grammar verb_grammar(const struct verb *verb)
 	};
 }
 
-int verb_check_arguments(const struct verb *verb, const struct options *options,
-			 struct error **err)
+int verb_check_arguments(const struct verb *verb, const struct options *options, struct error **err)
 {
 	cleanup_free char *synopsis = verb_synopsis(verb);
 	const struct argument *argument = verb->arguments;

@@ -45,9 +45,9 @@ void verb_version_print(const struct command *command, const struct json *result
 	if (json_is_object(engine)) {
 		cleanup_free char *version = escape_text(json_string(engine, "version"));
 
-		printf("engine %s%s, API %s, at %s\n",
-		       json_bool(engine, "podman") ? "podman " : "", version,
-		       json_string_or(engine, "api", ""), json_string_or(engine, "host", ""));
+		printf("engine %s%s, API %s, at %s\n", json_bool(engine, "podman") ? "podman " : "",
+		       version, json_string_or(engine, "api", ""),
+		       json_string_or(engine, "host", ""));
 	} else {
 		cleanup_free char *why = escape_text(json_string(result, "engine_error"));
 

@@ -60,6 +60,19 @@ static int on_data(void *context, const void *data, size_t size, struct error **
 	return keep(&extraction->text, data, size, err);
 }
 
+static int check_hash(const struct buffer *text, const struct json *inspect, struct error **err)
+{
+	struct hash hash;
+	char digits[HASH_HEX_SIZE];
+
+	hash_data(&hash, text->data, text->size);
+	hash_format(&hash, digits);
+	if (strcmp(digits, snapshot_label(inspect, LABEL_MANIFEST)) != 0)
+		return error_set(err, ERROR_DAMAGED, "it is not the one that the label %s names",
+				 LABEL_MANIFEST);
+	return 0;
+}
+
 /* manifest.json of a snapshot, checked against its seal and the image's label; to be freed. */
 static struct json *read_manifest(const struct session *session, const struct json *inspect,
 				  struct error **err)
@@ -86,6 +99,7 @@ static struct json *read_manifest(const struct session *session, const struct js
 		goto out;
 	cursor_init(&cursor, archive.data, archive.size);
 	if (tar_read(take, &cursor, &callbacks, &extraction, err) < 0 ||
+	    check_hash(&extraction.text, inspect, err) < 0 ||
 	    manifest_parse(&manifest, extraction.text.data, extraction.text.size, err) < 0)
 		goto out;
 	json = json_parse(extraction.text.data, extraction.text.size, err);
