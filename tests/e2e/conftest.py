@@ -131,6 +131,7 @@ class Box:
         if mounts:
             host["Binds"] = [":".join(m) for m in mounts]
         host.setdefault("LogConfig", {"Type": "json-file"})
+        config.setdefault("StopTimeout", 1)  # a shell as process 1 ignores TERM
         if ":" not in image:
             image = self.images(image)
         return self.engine.create(self.name(word), image, command, host, **config)
@@ -156,7 +157,7 @@ class Box:
         """Remove everything; the product's leftovers are failures."""
         problems = []
         if not self.helpers_may_stay:
-            helpers = [c["Names"][0] for c in self.helpers()]
+            helpers = [c["Names"][0] for c in self.helpers() if self.is_mine(c)]
             if helpers:
                 problems.append(f"helpers left behind: {helpers}")
             untagged = [
@@ -187,15 +188,23 @@ class Box:
             self.engine.call("DELETE", f"/networks/{network}")
         assert not problems, "; ".join(problems)
 
+    def is_mine(self, helper):
+        """On a shared engine other people's helpers are none of our business."""
+        target = (helper.get("Labels") or {}).get("sidesnap.target", "")
+        known = {c["Id"]: c["Names"][0].lstrip("/") for c in self.engine.containers()}
+        return self.engine.exclusive or known.get(target, "").startswith(SESSION)
+
     def is_snapshot(self, identity):
         try:
             labels = self.engine.image(identity)["Config"].get("Labels") or {}
         except EngineError:
             return False
-        return "sidesnap.role" in labels
+        mine = self.engine.exclusive or labels.get("sidesnap.source.container", "").startswith(SESSION)
+        return "sidesnap.role" in labels and mine
 
     def is_helper(self, container):
-        return (container.get("Labels") or {}).get("sidesnap.role") == "helper"
+        role = (container.get("Labels") or {}).get("sidesnap.role")
+        return role == "helper" and self.is_mine(container)
 
 
 def booted(container, timeout=60):

@@ -20,6 +20,26 @@ def db(box):
     return box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")])
 
 
+@pytest.mark.parametrize(
+    "reference",
+    ["UPPER", "a:b:c", "-x", "a b", "a:" + "t" * 129, "a//b", ":tag", "a@sha256:" + "0" * 64, "a:\u00e4", "..", "a:"],
+)
+def test_invalid_references(box, sidesnap, db, reference):
+    before = box.engine.state()
+    sidesnap.fails(USAGE, "create", db.name, f"--tag={reference}")
+    assert box.engine.state() == before
+
+
+@pytest.mark.parametrize("options", [["--stopped", "--live"], ["--dry-run", "--force", "--fly"]])
+def test_options_that_contradict(box, sidesnap, db, options):
+    sidesnap.fails(USAGE, "create", db.name, *options)
+    assert db.status() == "running" and not db.state()["Paused"]
+
+
+def test_empty_target(sidesnap, db):
+    assert sidesnap("create", "", code=None).code in (USAGE, NOT_FOUND)
+
+
 VERBS_ON_SNAPSHOTS = ["show", "verify", "rm", "run", "replace"]
 
 

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from support.cli import BUILD, ENGINE, USAGE, Sidesnap, binary
+from support.cli import BUILD, ENGINE, UNSUPPORTED, USAGE, Sidesnap, binary
 
 VERBS = "cancel create doctor ls ps replace restore rm run show verify version".split()
 
@@ -31,7 +31,7 @@ def test_help_names_every_verb(sidesnap):
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_of_each_verb(sidesnap, verb):
     text = sidesnap(verb, "--help").out
-    assert text.lower().startswith("usage: sidesnap " + verb), text
+    assert text.startswith(f"sidesnap {verb}"), text
     assert sidesnap("help", verb).out == text
 
 
@@ -66,8 +66,6 @@ def test_version(sidesnap):
         ("create", "a", "--min-free", "-1"),
         ("create", "a", "--include", "relative/path"),
         ("create", "a", "--exclude", "../up"),
-        ("create", "a", "--stopped", "--live"),
-        ("create", ""),
         ("verify",),
         ("show",),
         ("replace", "a"),
@@ -78,18 +76,9 @@ def test_version(sidesnap):
     ids=" ".join,
 )
 def test_usage_errors(sidesnap, arguments):
+    """The message names the word that is wrong, or a hint says how to go on."""
     result = sidesnap.fails(USAGE, *arguments)
-    assert "--help" in result.err or "usage" in result.err.lower(), result
-
-
-@pytest.mark.parametrize(
-    "reference",
-    ["UPPER", "a:b:c", "-x", "a b", "a:" + "t" * 129, "a//b", ":tag", "a@sha256:" + "0" * 64, "a:\u00e4", "..", "a:"],
-)
-def test_invalid_references_are_refused_before_anything_else(sidesnap, reference):
-    """USAGE although no engine is there: nothing was asked of it."""
-    result = sidesnap.fails(USAGE, "create", "db", "-t", reference, "--json")
-    assert "reference" in result.err.lower() or "tag" in result.err.lower(), result
+    assert "hint:" in result.err or arguments[-1] in result.err, result
 
 
 def test_no_engine(sidesnap):
@@ -105,10 +94,8 @@ def test_no_engine_for_every_verb(sidesnap, verb):
 def test_json_errors_are_json(sidesnap):
     """Who reads --json can read the failure as well."""
     result = sidesnap("ls", "--json", code=ENGINE)
-    text = (result.out or result.err).strip().splitlines()[-1]
-    said = json.loads(text)
-    said = said.get("error", said)
-    assert "message" in said, said
+    said = result.json()["error"]
+    assert said["kind"] == "engine" and said["message"] and said["hint"], said
 
 
 @pytest.mark.parametrize(
@@ -116,7 +103,7 @@ def test_json_errors_are_json(sidesnap):
 )
 def test_hosts_that_cannot_be_reached(host):
     result = Sidesnap(host)("ls", code=None, timeout=60)
-    assert result.code in (ENGINE, USAGE), result
+    assert result.code in (ENGINE, USAGE, UNSUPPORTED), result
     assert result.err.strip() and not result.out, result
 
 

@@ -28,7 +28,7 @@ touch -d '2001-02-03 04:05:06' /opt/app/run
 # A directory replaces a file, a file a directory, a link a directory.
 rm -rf /home && echo file >/home
 rm -rf /root && ln -s /opt /root
-rm /etc/group && mkdir /etc/group && echo inner >/etc/group/inner
+rm /etc/extra.conf && mkdir /etc/extra.conf && echo inner >/etc/extra.conf/inner
 dd if=/dev/urandom of=/opt/big bs=65536 count=40 2>/dev/null
 chmod 0711 /usr/sbin
 """

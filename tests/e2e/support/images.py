@@ -102,6 +102,7 @@ def busybox_layer():
     layer.add("etc/passwd", content=b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home:/bin/sh\n")
     layer.add("etc/group", content=b"root:x:0:\napp:x:1000:\nextra:x:2000:app\n")
     layer.add("etc/base.conf", content=b"as in the image\n", mode=0o640, gid=1000)
+    layer.add("etc/extra.conf", content=b"becomes a directory\n")
     layer.directory("etc/old", 0o755)
     layer.add("etc/old/gone", content=b"will be deleted\n")
     layer.add("etc/old/kept", content=b"stays\n")
