@@ -1,6 +1,6 @@
 /*
- * Just enough of HTTP for a connection that leaves it: libcurl gives such a
- * stream to us before the answer's header.
+ * Just enough of HTTP for what libcurl does not read: the answer of an engine
+ * that closed while its request was being sent, and that of a hijacked stream.
  */
 #include "engine/http_header.h"
 

@@ -14,17 +14,22 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "base/buffer.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "engine/http_header.h"
 
 #define CONNECT_TIMEOUT_MS 10000L
 #define RECEIVE_CAPACITY (256u << 10)
 #define TURN_MS 100
+#define SALVAGE_LIMIT (64u << 10)
 
 struct transport {
 	CURLM *multi;
 	struct endpoint *endpoint;
 	const volatile int *cancel;
+	struct buffer salvage; /* what was in the socket when a send failed */
+	bool uploading;	       /* only then is the socket looked into before it is closed */
 };
 
 struct exchange {
@@ -80,6 +85,7 @@ struct transport *transport_open(const struct endpoint *endpoint, struct error *
 	transport = memory_zalloc(sizeof(*transport));
 	transport->multi = curl_multi_init();
 	transport->endpoint = endpoint_copy(endpoint);
+	buffer_init(&transport->salvage, SALVAGE_LIMIT);
 	if (!transport->multi) {
 		error_set(err, ERROR_FAILED, "no memory for libcurl");
 		transport_free(transport);
@@ -93,9 +99,11 @@ void transport_free(struct transport *transport)
 {
 	if (!transport)
 		return;
+	transport->uploading = false;
 	if (transport->multi)
 		curl_multi_cleanup(transport->multi);
 	endpoint_free(transport->endpoint);
+	buffer_release(&transport->salvage);
 	free(transport);
 }
 
@@ -175,6 +183,24 @@ static int curl_error(CURL *easy, const struct endpoint *endpoint, CURLcode code
 }
 
 /* ---- options that every handle has ---- */
+
+/*
+ * A failed send hides an answer that came before it: curl closes and forgets.
+ * So look into the socket just before it is closed.
+ */
+static int close_socket(void *context, curl_socket_t fd)
+{
+	struct transport *transport = context;
+	char block[4096];
+
+	while (transport->uploading) {
+		ssize_t count = recv(fd, block, sizeof(block), MSG_DONTWAIT);
+
+		if (count <= 0 || buffer_append(&transport->salvage, block, (size_t)count) < 0)
+			break;
+	}
+	return close(fd);
+}
 
 static void set_tls(CURL *easy, const struct endpoint *endpoint)
 {
@@ -320,8 +346,39 @@ static struct exchange *exchange_new(struct transport *transport,
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
+	/* The transport, not the exchange: connections outlive what opened them. */
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transport);
 	set_request(exchange);
 	return exchange;
+}
+
+/*
+ * Use an answer although the transfer failed: see close_socket(). It may be cut, so it must
+ * be a refusal, whose text may be, or that of an upload, which has none.
+ */
+static void salvage_answer(struct exchange *exchange)
+{
+	const struct transport_request *request = &exchange->request;
+	const struct buffer *salvage = &exchange->transport->salvage;
+	const char *body = salvage->data;
+	size_t size = salvage->size;
+	int status = exchange->status;
+
+	if (exchange->result != CURLE_SEND_ERROR && exchange->result != CURLE_RECV_ERROR &&
+	    exchange->result != CURLE_GOT_NOTHING)
+		return;
+	if (!request->source && !request->body_size)
+		return;
+	if (!exchange->header_done)
+		status = http_header_parse(salvage->data, salvage->size, &body, &size);
+	if (status < 400 && (status < 200 || strcmp(request->method, "PUT") != 0))
+		return;
+	exchange->status = status;
+	exchange->header_done = true;
+	if (size)
+		take_body((char *)(uintptr_t)body, 1, size, exchange);
+	exchange->result = CURLE_OK;
 }
 
 static void collect_finished(struct transport *transport)
@@ -337,6 +394,7 @@ static void collect_finished(struct transport *transport)
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
 		exchange->done = true;
 		exchange->result = message->data.result;
+		salvage_answer(exchange);
 	}
 }
 
@@ -355,8 +413,10 @@ static int exchange_turn(struct exchange *exchange, struct error **err)
 
 	if (cancelled(transport->cancel))
 		return cancel_error(err);
+	transport->uploading = exchange->request.source || exchange->request.body_size;
 	code = curl_multi_perform(transport->multi, &running);
 	collect_finished(transport);
+	transport->uploading = false;
 	if (code != CURLM_OK)
 		return error_set(err, ERROR_FAILED, "libcurl: %s", curl_multi_strerror(code));
 	if (exchange->done || has_bytes(exchange) || exchange->header_done != had_header)
@@ -388,6 +448,7 @@ struct exchange *exchange_open(struct transport *transport, const struct transpo
 
 	if (!exchange)
 		return NULL;
+	buffer_clear(&transport->salvage);
 	if (curl_multi_add_handle(transport->multi, exchange->easy) != CURLM_OK) {
 		error_set(err, ERROR_FAILED, "no memory for libcurl");
 		return NULL;
