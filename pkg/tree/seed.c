@@ -35,7 +35,8 @@ struct seed {
 	struct seed_member *members;
 	size_t count, capacity;
 	struct hasher *hasher;
-	uint64_t left; /* of the last member's content */
+	bool is_open;  /* the last member's content is coming */
+	uint64_t left; /* of it */
 };
 
 struct seed *seed_new(void)
@@ -83,8 +84,9 @@ static int close_member(struct seed *seed, struct error **err)
 	if (seed->left)
 		return error_set(err, ERROR_FAILED, "the seed has too few bytes of \"%s\"",
 				 last ? last->path : "");
-	if (last && S_ISREG(last->mode) && last->size)
+	if (last && seed->is_open)
 		hasher_finish(seed->hasher, &last->hash);
+	seed->is_open = false;
 	return 0;
 }
 
@@ -146,6 +148,7 @@ int seed_add(struct seed *seed, const struct own_member *given, struct error **e
 		return append(seed, &member, err);
 	}
 	seed->left = member.size;
+	seed->is_open = member.size > 0;
 	return append(seed, &member, err);
 }
 

@@ -84,9 +84,10 @@ int wire_error_from(const struct json *json, struct error **err);
  * - WIRE_DATA may follow its ENTRY any number of times; there are none for size 0. Paths of
  *   ENTRY are relative, "" (or ".") is the root itself. A seed stream must be complete before GO.
  * - Every job may have "failpoint":"name=action,..." (base/failpoint.h; only builds for tests act).
- * - READY of capture has "own_paths":[...] (relative, "path64" objects where not UTF-8) when
- *   own.source is "stream": what the parent's catalog knows of own files. Send ENTRY for these too
- *   ("deleted":true where the target has none); one that is not mentioned is kept as the parent has it.
+ * - READY of capture has "own_paths":[...] (relative, objects with "path64" where not UTF-8) when
+ *   own.source is "stream": the job's changes and what the parent's catalog knows of own files. Send
+ *   ENTRY for each ("deleted":true where the target has none); one that is not mentioned is kept as the
+ *   parent has it. With "process" this needs nobody's help.
  * - Times are strings "SECONDS.NANOSECONDS" with nine digits behind the dot.
  * - "workers":0 means one a core. "min_free" is checked before each write against statvfs("/").
  * - The agent removes its injected copy before DONE (it becomes /.sidesnap/agent when that differs,
