@@ -44,26 +44,38 @@ char *clock_format_tag(struct timespec time)
 	return format_utc(time, "%Y%m%dT%H%M%S");
 }
 
+/* "Z" or "+02:00" and nothing behind it, as seconds east of Greenwich. */
+static bool parse_zone(const char *text, long *offset)
+{
+	unsigned hours, minutes;
+	int length = 0;
+
+	*offset = 0;
+	if ((text[0] == 'Z' || text[0] == 'z') && !text[1])
+		return true;
+	if ((text[0] != '+' && text[0] != '-') ||
+	    sscanf(text + 1, "%2u:%2u%n", &hours, &minutes, &length) != 2 || length != 5 || text[6])
+		return false;
+	*offset = (long)(hours * 3600 + minutes * 60) * (text[0] == '+' ? 1 : -1);
+	return true;
+}
+
 bool clock_parse(const char *string, struct timespec *time)
 {
 	struct tm parts;
 	const char *p = strptime(string, "%Y-%m-%dT%H:%M:%S", memset(&parts, 0, sizeof(parts)));
-	long fraction = 0, scale = 100000000, offset = 0;
-	unsigned hours, minutes;
+	long fraction = 0, scale = 100000000, offset;
 
 	if (!p)
 		return false;
 	if (*p == '.') {
-		for (p++; isdigit((unsigned char)*p); p++, scale /= 10)
+		if (!isdigit((unsigned char)*++p))
+			return false;
+		for (; isdigit((unsigned char)*p); p++, scale /= 10)
 			fraction += (*p - '0') * scale;
 	}
-	if (*p == '+' || *p == '-') {
-		if (sscanf(p + 1, "%2u:%2u", &hours, &minutes) != 2)
-			return false;
-		offset = (long)(hours * 3600 + minutes * 60) * (*p == '+' ? 1 : -1);
-	} else if (*p != 'Z' && *p != 'z') {
+	if (!parse_zone(p, &offset))
 		return false;
-	}
 	time->tv_sec = timegm(&parts) - offset;
 	time->tv_nsec = fraction;
 	return true;

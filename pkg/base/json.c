@@ -66,10 +66,32 @@ void json_free(struct json *json)
 	cJSON_Delete(node(json));
 }
 
+/*
+ * cJSON prints with %1.15g first, so whole numbers from 1e15 up come out as 1e+15,
+ * which Go refuses as an integer: these are made raw before printing.
+ */
+static void make_integers_raw(cJSON *item)
+{
+	for (; item; item = item->next) {
+		double value = item->valuedouble;
+
+		if (cJSON_IsNumber(item) && fabs(value) >= 1e15 && fabs(value) < 9.2e18 &&
+		    value == floor(value)) {
+			item->valuestring = memory_printf("%lld", (long long)value);
+			item->type = (item->type & ~0xff) | cJSON_Raw;
+		}
+		make_integers_raw(item->child);
+	}
+}
+
 char *json_print(const struct json *json, bool pretty)
 {
-	char *text = pretty ? cJSON_Print(node(json)) : cJSON_PrintUnformatted(node(json));
+	cJSON *copy = json ? made(cJSON_Duplicate(node(json), 1)) : NULL;
+	char *text;
 
+	make_integers_raw(copy);
+	text = pretty ? cJSON_Print(copy) : cJSON_PrintUnformatted(copy);
+	cJSON_Delete(copy);
 	return text ? text : memory_strdup("null");
 }
 

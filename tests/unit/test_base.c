@@ -332,6 +332,10 @@ static void test_clock(void **state)
 		{"2023-11-14 22:13:20Z", false, 0, 0},
 		{"2023-11-14T22:13:20", false, 0, 0},
 		{"2023-13-14T22:13:20Z", false, 0, 0},
+		{"2023-11-14T22:13:20.Z", false, 0, 0},
+		{"2023-11-14T22:13:20Zulu", false, 0, 0},
+		{"2023-11-14T22:13:20+01:00x", false, 0, 0},
+		{"2023-11-14T22:13:20+1:00", false, 0, 0},
 		{"", false, 0, 0},
 	};
 	struct timespec time = {1769865300, 123999999};
@@ -514,6 +518,18 @@ static void test_json_building(void **state)
 	json_free(json);
 }
 
+/* An engine written in Go takes no exponent where it wants an integer. */
+static void test_json_large_integers(void **state)
+{
+	static const char text[] = "[9007199254740991,-1000000000000000,1.5,1e+300]";
+	struct json *json = json_parse(text, strlen(text), NULL);
+
+	(void)state;
+	assert_text(text, json_print(json, false));
+	assert_text(text, json_print(json, false));
+	json_free(json);
+}
+
 /* ---- files ---- */
 
 static void test_files(void **state)
@@ -588,8 +604,8 @@ int main(void)
 		cmocka_unit_test(test_clock),	      cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_safe_paths),    cmocka_unit_test(test_path_order),
 		cmocka_unit_test(test_json_reading),  cmocka_unit_test(test_json_refusals),
-		cmocka_unit_test(test_json_building), cmocka_unit_test(test_files),
-		cmocka_unit_test(test_transfers),
+		cmocka_unit_test(test_json_building), cmocka_unit_test(test_json_large_integers),
+		cmocka_unit_test(test_files),	      cmocka_unit_test(test_transfers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
