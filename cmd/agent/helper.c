@@ -26,13 +26,15 @@
 
 #define TREES_MAX 256
 
+static const char tree_members[] =
+	"kind name mount paths pages page_block excluded allow_overlay seed";
+
 static int parse_tree(struct job_tree *tree, const struct json *json, struct error **err)
 {
 	const char *kind = json_string_or(json, "kind", "volume");
 	const char *mount = json_string(json, "mount");
 
-	if (job_check_members(json, err, "kind", "name", "mount", "paths", "pages", "page_block",
-			      "excluded", "allow_overlay", "seed", NULL) < 0)
+	if (job_check_members(json, tree_members, err) < 0)
 		return -1;
 	if (!mount || *mount != '/' || (strcmp(kind, "volume") != 0 && strcmp(kind, "bind") != 0))
 		return error_set(err, ERROR_USAGE, "a tree of the job has no kind or mount");

@@ -96,15 +96,17 @@ static const char *own_source(const struct capture_job *state)
 	return json_string_or(json_get(state->job, "own"), "source", "none");
 }
 
+static const char capture_members[] =
+	"operation id parent lineage created architecture compression workers min_free agent_path "
+	"container trees own extra failpoint";
+
 static int check_job(const struct json *job, struct error **err)
 {
 	const struct json *own = json_get(job, "own");
 	const char *source = json_string_or(own, "source", "none");
 
-	if (job_check_members(job, err, "operation", "id", "parent", "lineage", "created",
-			      "architecture", "compression", "workers", "min_free", "agent_path",
-			      "container", "trees", "own", "extra", "failpoint", NULL) < 0 ||
-	    job_check_members(own, err, "source", "changes", "mounts", "included", NULL) < 0)
+	if (job_check_members(job, capture_members, err) < 0 ||
+	    job_check_members(own, "source changes mounts included", err) < 0)
 		return -1;
 	if (strcmp(source, "process") != 0 && strcmp(source, "stream") != 0 &&
 	    strcmp(source, "none") != 0)
@@ -638,6 +640,8 @@ int helper_capture(const struct json *job, struct error **err)
 	return result;
 }
 
+static const char measure_members[] = "operation trees container own agent_path failpoint";
+
 static int run_measure(struct capture_job *state, struct error **err)
 {
 	struct json *done, *trees, *own;
@@ -645,8 +649,7 @@ static int run_measure(struct capture_job *state, struct error **err)
 	struct error *problem = NULL;
 	uint64_t available = 0;
 
-	if (job_check_members(state->job, err, "operation", "trees", "container", "own",
-			      "agent_path", "failpoint", NULL) < 0)
+	if (job_check_members(state->job, measure_members, err) < 0)
 		return -1;
 	state->root_fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (state->root_fd < 0)

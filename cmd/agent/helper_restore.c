@@ -119,7 +119,7 @@ static int restore_all(struct opened_snapshot *snapshot, const struct json *job,
 			struct restore_totals totals = {0};
 			struct json *answer;
 
-			if (job_check_members(item, err, "index", "mount", NULL) < 0)
+			if (job_check_members(item, "index mount", err) < 0)
 				return -1;
 			if (!mount || !snapshot->manifest.tree_count ||
 			    !json_uint_checked(item, "index", snapshot->manifest.tree_count - 1,
@@ -157,8 +157,7 @@ int helper_restore(const struct json *job, struct error **err)
 	int result = -1;
 
 	opened_snapshot_init(&snapshot);
-	if (job_check_members(job, err, "operation", "trees", "manifest", "workers", "failpoint",
-			      NULL) == 0 &&
+	if (job_check_members(job, "operation trees manifest workers failpoint", err) == 0 &&
 	    open_snapshot(&snapshot, json_string_or(job, "manifest", ""), err) == 0)
 		result = restore_all(&snapshot, job, err);
 	opened_snapshot_release(&snapshot);
@@ -235,7 +234,7 @@ int helper_verify(const struct json *job, struct error **err)
 	int result = -1;
 
 	opened_snapshot_init(&snapshot);
-	if (job_check_members(job, err, "operation", "manifest", "failpoint", NULL) == 0 &&
+	if (job_check_members(job, "operation manifest failpoint", err) == 0 &&
 	    open_snapshot(&snapshot, json_string_or(job, "manifest", ""), err) == 0)
 		result = verify_all(&snapshot, err);
 	opened_snapshot_release(&snapshot);

@@ -5,7 +5,6 @@
 #include "job.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,23 +13,21 @@
 #include "base/memory.h"
 #include "base/path.h"
 
-int job_check_members(const struct json *object, struct error **err, ...)
+int job_check_members(const struct json *object, const char *names, struct error **err)
 {
-	json_for_each(member, object) {
-		const char *name;
-		bool is_known = false;
-		va_list names;
+	struct string_list known;
+	int result = 0;
 
-		va_start(names, err);
-		while ((name = va_arg(names, const char *)))
-			is_known |= strcmp(name, json_key(member)) == 0;
-		va_end(names);
-		if (!is_known)
-			return error_set(err, ERROR_UNSUPPORTED,
-					 "this agent does not know \"%s\" of a job",
-					 json_key(member));
+	string_list_init(&known);
+	string_list_split(&known, names, ' ');
+	json_for_each(member, object) {
+		if (result == 0 && !string_list_has(&known, json_key(member)))
+			result = error_set(err, ERROR_UNSUPPORTED,
+					   "this agent does not know \"%s\" of a job",
+					   json_key(member));
 	}
-	return 0;
+	string_list_release(&known);
+	return result;
 }
 
 int job_strings(const struct json *object, const char *key, struct string_list *list,
@@ -157,6 +154,10 @@ static int parse_attributes(struct job_member *member, const struct json *list, 
 	return 0;
 }
 
+static const char entry_members[] =
+	"path path64 type mode uid gid mtime size link link64 device deleted attributes hardlink "
+	"hardlink64";
+
 int job_member_parse(struct job_member *parsed, const struct json *json, struct error **err)
 {
 	struct own_member *member = &parsed->member;
@@ -164,9 +165,7 @@ int job_member_parse(struct job_member *parsed, const struct json *json, struct 
 	uint64_t mode = 0, uid = 0, gid = 0;
 	mode_t type = 0;
 
-	if (job_check_members(json, err, "path", "path64", "type", "mode", "uid", "gid", "mtime",
-			      "size", "link", "link64", "device", "deleted", "attributes",
-			      "hardlink", "hardlink64", NULL) < 0)
+	if (job_check_members(json, entry_members, err) < 0)
 		return -1;
 	parsed->path = member_path(json, "path");
 	if (!parsed->path)

@@ -9,8 +9,8 @@
 #include "base/text.h"
 #include "tree/own.h"
 
-/* job_check_members(object, err, name..., NULL): Refuse members that are not named. */
-int job_check_members(const struct json *object, struct error **err, ...) __attribute__((sentinel));
+/* job_check_members(object, names, err): Refuse members that are not in ${names}, separated by blanks. */
+int job_check_members(const struct json *object, const char *names, struct error **err);
 
 /* job_strings(object, key, list, err): A list of strings; absent is empty. */
 int job_strings(const struct json *object, const char *key, struct string_list *list,
