@@ -49,8 +49,9 @@ struct attribute { /* an extended attribute, raw */
 
 enum entry_flags {
 	ENTRY_DELETED = 1, /* own files: removed from the image below */
-	ENTRY_HOT = 2,	   /* its fingerprint proves nothing: changed while or just before it was read */
-	ENTRY_LINKED = 4,  /* it had several names: later records may be hard links to it */
+	ENTRY_HOT =
+		2, /* its fingerprint proves nothing: changed while or just before it was read */
+	ENTRY_LINKED = 4, /* it had several names: later records may be hard links to it */
 };
 
 /* One record. When read, everything pointed to is valid until the next record. */
@@ -60,7 +61,7 @@ struct catalog_entry {
 	mode_t mode;	  /* with type */
 	uid_t uid;
 	gid_t gid;
-	dev_t device; /* of device nodes */
+	dev_t device;  /* of device nodes */
 	uint64_t size; /* regular files */
 	struct timespec mtime;
 	struct fingerprint fingerprint;

@@ -1,0 +1,196 @@
+/* manifest.json: back and forth, the seal, and every way in which it may be wrong. */
+#include "test_tree_support.h"
+
+static void make_manifest(struct manifest *manifest)
+{
+	struct tree_record *tree;
+
+	manifest_init(manifest);
+	manifest->id = memory_strdup("0123");
+	manifest->parent = memory_strdup("");
+	manifest->lineage = memory_strdup("lineage");
+	manifest->created = memory_strdup("2026-01-31T13:15:00.123Z");
+	manifest->architecture = memory_strdup("amd64");
+	hash_data(&manifest->agent, "agent", 5);
+	manifest->tree_count = 2;
+	manifest->trees = memory_zalloc(2 * sizeof(*manifest->trees));
+	for (size_t i = 0; i < 2; i++) {
+		tree = &manifest->trees[i];
+		tree_record_init(tree);
+		tree->kind = i ? TREE_OWN : TREE_VOLUME;
+		tree->name = memory_strdup(i ? "" : "data");
+		string_list_add(&tree->paths, i ? "/" : "/var/lib/data");
+		hash_data(&tree->hash, "tree", 4);
+		tree->entries = 7;
+		tree->bytes = 1ULL << 40;
+		tree->root.refs = memory_zalloc(sizeof(*tree->root.refs));
+		tree->root.refs[0].size = 100;
+		tree->root.count = 1;
+	}
+	tree = manifest->trees;
+	string_list_add(&tree->paths, "/mnt/\xff\xfe");
+	string_list_add(&tree->excluded, "tmp/x");
+	string_list_add(&tree->skipped, "run/\x80.sock");
+	manifest->pack_count = 1;
+	manifest->packs = memory_zalloc(sizeof(*manifest->packs));
+	snprintf(manifest->packs->name, sizeof(manifest->packs->name), "00ff.pack");
+	manifest->packs->size = 5000000000;
+	manifest->packs->raw_size = 6;
+	manifest->packs->chunks = 3;
+	json_set_string(manifest->extra, "driver", "postgres");
+}
+
+static void test_round_trip(void **state)
+{
+	struct manifest manifest, again;
+	cleanup_free char *text = NULL, *second = NULL;
+	struct error *error = NULL;
+	struct hash hash, second_hash;
+
+	(void)state;
+	make_manifest(&manifest);
+	text = manifest_print(&manifest, &hash);
+	manifest_init(&again);
+	must(manifest_parse(&again, text, strlen(text), &error), &error);
+	assert_string_equal(again.trees[0].paths.items[1], "/mnt/\xff\xfe");
+	assert_string_equal(again.trees[0].skipped.items[0], "run/\x80.sock");
+	assert_int_equal(again.packs->size, 5000000000);
+	assert_int_equal(again.trees[0].bytes, 1ULL << 40);
+	assert_string_equal(json_string(again.extra, "driver"), "postgres");
+	second = manifest_print(&again, &second_hash);
+	assert_string_equal(text, second);
+	assert_true(hash_equal(&hash, &second_hash));
+	manifest_release(&manifest);
+	manifest_release(&again);
+}
+
+static int parse(const char *text, size_t size, enum error_kind *kind)
+{
+	struct error *error = NULL;
+	struct manifest manifest;
+	int result;
+
+	manifest_init(&manifest);
+	result = manifest_parse(&manifest, text, size, &error);
+	manifest_release(&manifest);
+	*kind = result < 0 ? error->kind : 0;
+	error_free(error);
+	return result;
+}
+
+static void test_every_flip_and_cut_is_found(void **state)
+{
+	struct manifest manifest;
+	cleanup_free char *text = NULL;
+	enum error_kind kind;
+	size_t size;
+
+	(void)state;
+	make_manifest(&manifest);
+	text = manifest_print(&manifest, NULL);
+	size = strlen(text);
+	for (size_t i = 0; i < size; i++) {
+		text[i] = (char)(text[i] ^ 1 << i % 7);
+		if (parse(text, size, &kind) == 0)
+			fail_msg("flip at %zu was not found", i);
+		text[i] = (char)(text[i] ^ 1 << i % 7);
+		assert_int_equal(parse(text, i, &kind), -1);
+	}
+	assert_int_equal(parse(text, size, &kind), 0);
+	manifest_release(&manifest);
+}
+
+/* Replace text in a good manifest and seal it again, as a forger would. */
+static enum error_kind parse_forged(const char *from, const char *to)
+{
+	struct manifest manifest;
+	cleanup_free char *text = NULL, *forged = NULL;
+	char *at, seal[HASH_HEX_SIZE];
+	enum error_kind kind;
+	struct hash hash;
+	size_t body;
+
+	make_manifest(&manifest);
+	text = manifest_print(&manifest, NULL);
+	manifest_release(&manifest);
+	at = strstr(text, from);
+	if (!at)
+		fail_msg("no %s in %s", from, text);
+	forged = memory_printf("%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+	at = strstr(forged, ",\"seal\":\"");
+	assert_non_null(at);
+	body = (size_t)(at - forged);
+	hash_data(&hash, forged, body);
+	hash_format(&hash, seal);
+	memcpy(at + 9, seal, 64);
+	parse(forged, strlen(forged), &kind);
+	return kind;
+}
+
+static void test_forgeries(void **state)
+{
+	static const char *const bad[][2] = {
+		{"\"format\":1", "\"format\":0"},
+		{"\"format\":1", "\"format\":\"1\""},
+		{"\"id\":\"0123\"", "\"id\":\"\""},
+		{"\"id\":\"0123\"", "\"id\":3"},
+		{"\"volume\"", "\"socket\""},
+		{"/var/lib/data", "var/lib/data"},
+		{"/var/lib/data", "/var/../data"},
+		{"\"/var/lib/data\",", "\"/\","}, /* two trees at one path */
+		{"tmp/x", "../x"},
+		{"tmp/x", "/x"},
+		{"00ff.pack", "../ff.pack"},
+		{"00ff.pack", "00ff.pack.gz"},
+		{"00ff.pack", ".pack"},
+		{"\"size\":5000000000", "\"size\":-1"},
+		{"\"size\":5000000000", "\"size\":1e300"},
+		{"\"size\":100", "\"size\":0"},
+		{"\"size\":100", "\"size\":1000000"},
+		{"\"entries\":7", "\"entries\":7.5"},
+		{"\"extra\":{", "\"extra\":1,\"x\":{"},
+		{"\"trees\":[", "\"trees\":3,\"x\":["},
+		{"\"packs\":[", "\"packs\":[7,"},
+		{"\"base64\":\"L21udC//", "\"base64\":\"AAAA"},
+	};
+
+	(void)state;
+	assert_int_equal(parse_forged("0123", "0124"), 0);
+	assert_int_equal(parse_forged("\"format\":1", "\"format\":2"), ERROR_UNSUPPORTED);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (parse_forged(bad[i][0], bad[i][1]) != ERROR_DAMAGED)
+			fail_msg("%s was accepted", bad[i][1]);
+	}
+}
+
+static void test_files(void **state)
+{
+	struct scratch scratch;
+	struct manifest manifest, again;
+	struct error *error = NULL;
+	struct hash written, read;
+
+	(void)state;
+	scratch_make(&scratch, "/dev/shm");
+	make_manifest(&manifest);
+	manifest_init(&again);
+	must_fail(manifest_read(&again, scratch.fd, NULL, &error), &error, ERROR_NOT_FOUND);
+	must(manifest_write(&manifest, scratch.fd, &written, &error), &error);
+	must(manifest_read(&again, scratch.fd, &read, &error), &error);
+	assert_true(hash_equal(&written, &read));
+	manifest_release(&manifest);
+	manifest_release(&again);
+	scratch_remove(&scratch);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_every_flip_and_cut_is_found),
+		cmocka_unit_test(test_forgeries),
+		cmocka_unit_test(test_files),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
