@@ -18,6 +18,10 @@
 /* A helper whose owner was killed a moment ago needs some time to notice. */
 #define SETTLE_MS 2000
 #define SETTLE_STEP_MS 100
+#define SLOW_STEP_NS 999000000L
+
+/* And one that was not started yet counts as alive for a minute (helper_is_alive). */
+#define STARTING_MS 62000
 
 /* Where its owner cannot be looked at, a journal of this age is taken for abandoned. */
 #define ABANDONED_SECONDS 600
@@ -180,7 +184,7 @@ static bool is_abandoned(struct doctor *doctor, const struct json *helper, const
 	const char *name = json_string(undo_target(undo), "name");
 	cleanup_free char *text = NULL;
 
-	switch (owner_state(&doctor->session, json_get(undo, "owner"))) {
+	switch (owner_state(&doctor->session, label(helper, LABEL_OWNER))) {
 	case OWNER_ALIVE:
 		return false;
 	case OWNER_DEAD:
@@ -234,26 +238,46 @@ static void repair_replace(struct doctor *doctor, const struct json *helper)
 
 /* ---- all ---- */
 
-static bool any_is_running(const struct json *helpers)
+/*
+ * How long to look again for a helper whose owner cannot be seen from here. One that runs
+ * ends by itself soon after its owner's death; of one that was never started only its age
+ * tells, and waiting is the only way to be sure.
+ */
+static int patience(const struct doctor *doctor, const struct json *helper)
 {
-	json_for_each(helper, helpers)
-		if (is_running(helper))
-			return true;
-	return false;
+	if (owner_state(&doctor->session, label(helper, LABEL_OWNER)) != OWNER_UNKNOWN)
+		return 0;
+	if (is_running(helper))
+		return SETTLE_MS;
+	if (*label(helper, LABEL_UNDO) || doctor->dry_run ||
+	    !helper_is_alive(&doctor->session, helper))
+		return 0;
+	return STARTING_MS;
 }
 
-/* The helpers that there are, once those whose owner died just now have ended. */
+/* The helpers that there are, once those whose owner died just now count as dead. */
 static int find_helpers(struct doctor *doctor, struct error **err)
 {
+	uint64_t start = clock_monotonic_ms();
 	struct timespec pause = {0, SETTLE_STEP_MS * 1000000L};
 
-	for (int waited = 0;; waited += SETTLE_STEP_MS) {
+	for (;;) {
+		uint64_t waited = clock_monotonic_ms() - start;
+		bool wait = false;
+
 		json_free(doctor->helpers);
 		doctor->helpers = helper_list(&doctor->session, err);
 		if (!doctor->helpers)
 			return -1;
-		if (waited >= SETTLE_MS || !any_is_running(doctor->helpers))
+		json_for_each(helper, doctor->helpers)
+			wait = wait || waited < (uint64_t)patience(doctor, helper);
+		if (!wait)
 			return 0;
+		if (waited > SETTLE_MS && pause.tv_nsec < SLOW_STEP_NS) {
+			progress_phase(doctor->session.progress,
+				       "waiting: a helper was created less than a minute ago");
+			pause.tv_nsec = SLOW_STEP_NS;
+		}
 		nanosleep(&pause, NULL);
 	}
 }

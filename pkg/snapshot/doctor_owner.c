@@ -11,6 +11,7 @@
 
 #include "base/io.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 /* The text of a small file of /proc without its line end; "" where there is none. To be freed. */
 static char *read_text(const char *path)
@@ -69,8 +70,20 @@ struct json *owner_describe(const struct session *session)
 	return owner;
 }
 
-enum owner_state owner_state(const struct session *session, const struct json *owner)
+char *owner_label(const struct session *session)
 {
+	CLEANUP(cleanup_json_free) struct json *owner = owner_describe(session);
+	cleanup_free char *text = json_print(owner, false);
+
+	return text_base64(text, strlen(text), true);
+}
+
+enum owner_state owner_state(const struct session *session, const char *label)
+{
+	size_t size = 0;
+	cleanup_free uint8_t *bytes = text_unbase64(label, &size);
+	CLEANUP(cleanup_json_free)
+	struct json *owner = bytes ? json_parse((const char *)bytes, size, NULL) : NULL;
 	cleanup_free char *boot = read_text("/proc/sys/kernel/random/boot_id");
 	cleanup_free char *space = pid_namespace();
 	const char *container = json_string_or(owner, "container", "");

@@ -1,6 +1,6 @@
 /*
- * Whose journal it is: so that doctor rolls back what a dead process left, and
- * leaves one that is at work alone.
+ * Whose helper it is: so that what a dead process left is repaired at once, and what a
+ * living one is doing is left alone.
  */
 #ifndef SIDESNAP_SNAPSHOT_DOCTOR_OWNER_H
 #define SIDESNAP_SNAPSHOT_DOCTOR_OWNER_H
@@ -21,7 +21,10 @@ enum owner_state {
  */
 struct json *owner_describe(const struct session *session);
 
-/* owner_state(session, owner): What became of the process that described itself so. */
-enum owner_state owner_state(const struct session *session, const struct json *owner);
+/* owner_label(session): The same as base64url, for the label; to be freed. */
+char *owner_label(const struct session *session);
+
+/* owner_state(session, label): What became of the process that described itself so. */
+enum owner_state owner_state(const struct session *session, const char *label);
 
 #endif

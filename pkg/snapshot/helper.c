@@ -14,6 +14,7 @@
 #include "base/tar.h"
 #include "base/text.h"
 #include "snapshot/agent_image.h"
+#include "snapshot/doctor_owner.h"
 #include "snapshot/helper_lock.h"
 #include "snapshot/labels.h"
 
@@ -104,6 +105,7 @@ static struct json *create_body(const struct helper *helper,
 				const struct json *image)
 {
 	struct json *body = json_new_object(), *labels, *list;
+	cleanup_free char *owner = owner_label(helper->session);
 
 	json_set_string(body, "Image", json_string(image, "Id"));
 	list = json_set_array(body, "Entrypoint");
@@ -129,6 +131,7 @@ static struct json *create_body(const struct helper *helper,
 	json_set_string(labels, LABEL_FREEZES, text_or(specification->freezes, ""));
 	json_set_string(labels, LABEL_RELEASE, text_or(specification->release, ""));
 	json_set_string(labels, LABEL_STARTS, text_or(specification->starts, ""));
+	json_set_string(labels, LABEL_OWNER, owner);
 	json_set_string(labels, LABEL_UNDO, text_or(specification->undo, ""));
 	json_set(body, "HostConfig", host_config(specification, image));
 	return body;

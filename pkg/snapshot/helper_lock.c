@@ -2,9 +2,11 @@
 #include "snapshot/helper_lock.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "snapshot/doctor_owner.h"
 #include "snapshot/helper.h"
 #include "snapshot/labels.h"
 
@@ -13,6 +15,10 @@
 
 /* A helper that was created but not started yet counts as alive for so long. */
 #define STARTING_SECONDS 60
+
+/* How long a name may be reserved before its container is there: a second in all. */
+#define RESERVED_ATTEMPTS 20
+#define RESERVED_PAUSE_US 50000
 
 char *helper_lock_name(const char *target_id, const char *purpose)
 {
@@ -51,10 +57,22 @@ bool helper_is_alive(const struct session *session, const struct json *inspect)
 	CLEANUP(cleanup_json_free) struct json *info = NULL;
 	struct timespec created, now;
 
-	if (json_bool(state, "Running"))
-		return true;
-	if (strcmp(json_string_or(state, "Status", ""), "created") != 0)
+	bool running = json_bool(state, "Running");
+
+	if (!running && strcmp(json_string_or(state, "Status", ""), "created") != 0)
 		return false;
+	switch (owner_state(session, json_string_or(json_path(inspect, "Config", "Labels"),
+						    LABEL_OWNER, ""))) {
+	case OWNER_ALIVE:
+		return true;
+	case OWNER_DEAD:
+		return false;
+	case OWNER_UNKNOWN:
+	default:
+		break;
+	}
+	if (running)
+		return true;
 	info = engine_info(session->engine, NULL);
 	if (!clock_parse(json_string_or(info, "SystemTime", ""), &now))
 		now = clock_now();

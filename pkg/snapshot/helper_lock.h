@@ -27,8 +27,9 @@ bool helper_is_ours(const struct json *inspect);
 
 /*
  * helper_is_alive(session, inspect):
- * Running (its owner's stream is open, else it would have ended), or created within the
- * last minute by the engine's clock.
+ * Running (its owner's stream is open, else it would have ended) or not started yet, while the
+ * process that its label names lives. Where that cannot be seen, one that was not started
+ * counts as alive for a minute by the engine's clock.
  */
 bool helper_is_alive(const struct session *session, const struct json *inspect);
 

@@ -14,6 +14,7 @@
 #define LABEL_TARGET "sidesnap.target"	 /* id of the container that it works for; "" none */
 #define LABEL_RELEASE "sidesnap.release" /* base64url JSON: exec commands to run after a thaw */
 #define LABEL_STARTS "sidesnap.starts" /* id of the container that was stopped and must run again */
+#define LABEL_OWNER "sidesnap.owner"   /* base64url JSON: whose helper it is (doctor_owner.h) */
 #define LABEL_UNDO "sidesnap.undo"     /* base64url JSON: how doctor rolls a replace back */
 
 /* On both */

@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "driver/driver.h"
 #include "snapshot/command.h"
-#include "snapshot/doctor_owner.h"
 #include "snapshot/helper.h"
 #include "snapshot/helper_lock.h"
 #include "snapshot/labels.h"
@@ -157,7 +156,6 @@ static int write_journal(struct replace *replace, struct error **err)
 						     .write_volumes = true};
 	cleanup_free char *label = NULL;
 
-	json_set(replace->undo, "owner", owner_describe(replace->session));
 	label = undo_encode(replace->undo);
 	specification.undo = label;
 	replace->helper = helper_create(replace->session, &specification, err);
@@ -200,13 +198,14 @@ static struct json *inspect_as_it_was(const struct replace *replace, const struc
 	struct json *inspect = container_inspect(replace->session->engine,
 						 json_string(container, "id"), err);
 	struct json *host = json_get(inspect, "HostConfig");
-	struct json *from = json_new_array();
+	struct json *from;
 
-	if (!inspect) {
-		json_free(from);
+	if (!inspect)
 		return NULL;
-	}
 	json_set(host, "RestartPolicy", json_copy(json_get(container, "restart")));
+	if (!json_is_array(json_get(host, "VolumesFrom")))
+		return inspect;
+	from = json_new_array();
 	/* The mounts of containers that are gone can only be had by the volumes' names. */
 	json_for_each(item, json_get(host, "VolumesFrom")) {
 		const char *text = json_string_or(item, NULL, "");

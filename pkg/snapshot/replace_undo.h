@@ -4,7 +4,6 @@
  * that is needed to go back (or, once the old container is gone, to finish).
  *
  * {"version":1, "image":"sha256:..." of the snapshot, "snapshot":REF, "safety":REF,
- *  "owner":{...} (doctor_owner.h),
  *  "containers":[{"role":"target"|"follower"|"user", "id":OLD ID, "name", "image":"sha256:..." that
  *                 the new one is made from, "restart":{RestartPolicy}, "running":true}]}
  *

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "snapshot/doctor_owner.h"
 #include "snapshot/replace_restore.h"
 #include "snapshot/replace_undo.h"
@@ -34,7 +35,7 @@ static struct json *journal(const char *containers)
 {
 	cleanup_free char *text = memory_printf(
 		"{\"version\":1,\"image\":\"sha256:0\",\"snapshot\":\"s:1\",\"safety\":\"f:1\","
-		"\"owner\":{},\"containers\":[%s]}",
+		"\"containers\":[%s]}",
 		containers);
 
 	return parsed(text);
@@ -98,28 +99,37 @@ static void test_journals_that_make_no_sense(void **state)
 	error_free(error);
 }
 
-static void test_owner_of_a_journal(void **state)
+static enum owner_state state_of(const struct json *owner)
 {
 	struct session session = {0};
+	cleanup_free char *text = json_print(owner, false);
+	cleanup_free char *label = text_base64(text, strlen(text), true);
+
+	return owner_state(&session, label);
+}
+
+static void test_owner_of_a_helper(void **state)
+{
 	CLEANUP(cleanup_json_free) struct json *self = owner_describe(NULL), *other = NULL;
 	int status;
 	pid_t child;
 
 	(void)state;
-	assert_int_equal(owner_state(&session, self), OWNER_ALIVE);
+	assert_int_equal(state_of(self), OWNER_ALIVE);
 	/* The same number, but another process. */
 	other = json_copy(self);
 	json_set_string(other, "start", "1");
-	assert_int_equal(owner_state(&session, other), OWNER_DEAD);
+	assert_int_equal(state_of(other), OWNER_DEAD);
 	child = fork();
 	if (child == 0)
 		_exit(0);
 	assert_true(child > 0);
 	json_set_int(other, "pid", child);
 	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(owner_state(&session, other), OWNER_DEAD);
+	assert_int_equal(state_of(other), OWNER_DEAD);
 	json_set_string(other, "boot", "another machine");
-	assert_int_equal(owner_state(&session, other), OWNER_UNKNOWN);
+	assert_int_equal(state_of(other), OWNER_UNKNOWN);
+	assert_int_equal(state_of(NULL), OWNER_UNKNOWN);
 }
 
 /* An image's inspect whose label names these trees. */
@@ -200,7 +210,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_journal_comes_back),
 		cmocka_unit_test(test_journals_that_make_no_sense),
-		cmocka_unit_test(test_owner_of_a_journal),
+		cmocka_unit_test(test_owner_of_a_helper),
 		cmocka_unit_test(test_trees_go_where_their_path_is),
 		cmocka_unit_test(test_two_trees_never_meet_in_one_volume),
 		cmocka_unit_test(test_damaged_labels),
