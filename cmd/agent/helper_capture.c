@@ -21,12 +21,14 @@
 #include "tree/seed.h"
 
 #define SKIPPED_BYTES_MAX (1U << 20) /* of paths named in DONE */
+#define RESERVE_MIN (1ULL << 30)
 #define PREPARE_NICE 10
 #define IO_WEIGHT_LOW ((2 << 13) | 7) /* best effort, lowest level (linux/ioprio.h) */
 #define IO_WHO_PROCESS 1
 
 struct capture_job {
 	const struct json *job;
+	char *created; /* the instant of the state, as GO had it; else NULL */
 	int root_fd, store_fd, target_fd;
 	struct job_trees trees;
 	struct tree_measure *measures; /* by tree */
@@ -35,7 +37,7 @@ struct capture_job {
 	struct manifest parent;
 	struct store *parent_store;
 	const struct tree_record *parent_own;
-	uint64_t min_free;
+	uint64_t min_free, written; /* bytes: to stay free, and of packs and own files so far */
 	struct string_list dropped, included;
 	struct capture *capture;
 	struct own *own;
@@ -57,6 +59,7 @@ static void capture_job_release(struct capture_job *state)
 	string_list_release(&state->included);
 	job_trees_release(&state->trees);
 	free(state->measures);
+	free(state->created);
 	if (state->target_fd >= 0)
 		close(state->target_fd);
 	if (state->store_fd >= 0)
@@ -65,19 +68,24 @@ static void capture_job_release(struct capture_job *state)
 		close(state->root_fd);
 }
 
+/* Called by one thread at a time. What was written is needed again while commit copies it. */
 static int permit_write(void *context, uint64_t bytes, struct error **err)
 {
-	const struct capture_job *state = context;
+	struct capture_job *state = context;
 	cleanup_free char *left = NULL, *reserve = NULL;
-	uint64_t available = 0;
+	uint64_t available = 0, needed = bytes + state->written + bytes;
 
-	if (layer_free_space(state->root_fd, &available, err) < 0)
+	if (layer_free_space(state->root_fd, &available, NULL, err) < 0)
 		return -1;
-	if (available >= bytes && available - bytes >= state->min_free)
+	if (available >= needed && available - needed >= state->min_free) {
+		state->written += bytes;
 		return 0;
+	}
 	left = text_format_size(available);
 	reserve = text_format_size(state->min_free);
-	error_set(err, ERROR_NO_SPACE, "the engine's disk has %s left, and %s are to stay free",
+	error_set(err, ERROR_NO_SPACE,
+		  "the engine's disk has %s left, of which the snapshot takes more than is to be "
+		  "used: %s are to stay free",
 		  left, reserve);
 	return error_hint(err, "make room at the engine, or lower the reserve with --min-free");
 }
@@ -213,6 +221,17 @@ static int measure_trees(struct capture_job *state, struct error **err)
 	return 0;
 }
 
+/* The larger of 1 GiB and 5 % of the file system. */
+static int default_reserve(struct capture_job *state, struct error **err)
+{
+	uint64_t available, size = 0;
+
+	if (layer_free_space(state->root_fd, &available, &size, err) < 0)
+		return -1;
+	state->min_free = size / 20 > RESERVE_MIN ? size / 20 : RESERVE_MIN;
+	return 0;
+}
+
 static int open_capture(struct capture_job *state, struct error **err)
 {
 	uint64_t level = 0, workers = 0;
@@ -228,6 +247,8 @@ static int open_capture(struct capture_job *state, struct error **err)
 	if (job_uint(state->job, "compression", 22, &level, err) < 0 ||
 	    job_uint(state->job, "workers", 256, &workers, err) < 0 ||
 	    job_uint(state->job, "min_free", 1ULL << 53, &state->min_free, err) < 0)
+		return -1;
+	if (!json_get(state->job, "min_free") && default_reserve(state, err) < 0)
 		return -1;
 	options.compression_level = (int)level;
 	options.workers = (unsigned)workers;
@@ -292,7 +313,7 @@ static void send_ready(struct capture_job *state)
 	struct json *ready = json_new_object(), *trees;
 	uint64_t available = 0;
 
-	(void)layer_free_space(state->root_fd, &available, NULL);
+	(void)layer_free_space(state->root_fd, &available, NULL, NULL);
 	json_set_int(ready, "processes", state->processes);
 	json_set_int(ready, "free", (int64_t)available);
 	trees = json_set_array(ready, "trees");
@@ -376,6 +397,20 @@ static int end_seed(struct capture_job *state, const struct message *message, st
 	return seed_write(seed, state->capture, &state->manifest.trees[index].seed, err);
 }
 
+/* GO: what was changed in the container up to the freeze, and when that was. */
+static int take_go(struct capture_job *state, const struct message *message, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *go = message_json(message, err);
+
+	if (!go || job_check_members(go, "changes created", err) < 0)
+		return -1;
+	if (json_string(go, "created")) {
+		free(state->created);
+		state->created = memory_strdup(json_string(go, "created"));
+	}
+	return state->own ? add_candidates(state->own, json_get(go, "changes"), err) : 0;
+}
+
 static int receive_seeds(struct capture_job *state, struct error **err)
 {
 	CLEANUP(cleanup_seed_free) struct seed *seed = seed_new();
@@ -397,6 +432,7 @@ static int receive_seeds(struct capture_job *state, struct error **err)
 			seed_free(seed);
 			seed = seed_new();
 		} else if (message.type == WIRE_GO) {
+			result = take_go(state, &message, err);
 			is_go = true;
 		} else {
 			result = error_set(err, ERROR_CANCELLED, "the command ended the capture");
@@ -448,7 +484,7 @@ static void begin_manifest(struct capture_job *state)
 	manifest->id = memory_strdup(json_string(job, "id"));
 	manifest->parent = memory_strdup(json_string_or(job, "parent", ""));
 	manifest->lineage = memory_strdup(json_string_or(job, "lineage", manifest->id));
-	manifest->created = memory_strdup(json_string(job, "created"));
+	manifest->created = memory_strdup(text_or(state->created, json_string(job, "created")));
 	manifest->architecture = memory_strdup(json_string_or(job, "architecture", "amd64"));
 	if (extra) {
 		json_free(manifest->extra);
@@ -662,7 +698,7 @@ static int run_measure(struct capture_job *state, struct error **err)
 	error_free(problem);
 	if ((state->store_fd >= 0 && open_parent(state, err) < 0) ||
 	    job_trees_open(&state->trees, state->job, err) < 0 ||
-	    layer_free_space(state->root_fd, &available, err) < 0)
+	    layer_free_space(state->root_fd, &available, NULL, err) < 0)
 		return -1;
 	channel_send(WIRE_READY, NULL);
 	done = json_new_object();

@@ -156,7 +156,7 @@ static int parse_attributes(struct job_member *member, const struct json *list, 
 
 static const char entry_members[] =
 	"path path64 type mode uid gid mtime size link link64 device deleted attributes hardlink "
-	"hardlink64";
+	"hardlink64 hash";
 
 int job_member_parse(struct job_member *parsed, const struct json *json, struct error **err)
 {
@@ -199,6 +199,12 @@ int job_member_parse(struct job_member *parsed, const struct json *json, struct 
 
 		member->device = makedev((unsigned)json_int(json_first(device), NULL),
 					 (unsigned)json_int(minor_number, NULL));
+	}
+	if (json_get(json, "hash")) {
+		if (!hash_parse(json_string_or(json, "hash", ""), &parsed->content))
+			return error_set(err, ERROR_USAGE, "member \"%s\" has a bad hash",
+					 member->path);
+		member->content = &parsed->content;
 	}
 	if (parse_attributes(parsed, json_get(json, "attributes"), err) < 0)
 		return error_prefix(err, "member \"%s\"", member->path);

@@ -23,6 +23,7 @@ int job_uint(const struct json *object, const char *key, uint64_t maximum, uint6
 /* An ENTRY and what it points to. */
 struct job_member {
 	struct own_member member;
+	struct hash content;
 	char *path, *link, *hardlink;
 	struct attribute *attributes;
 	size_t attribute_count;

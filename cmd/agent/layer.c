@@ -54,13 +54,15 @@ int layer_open_store(int root_fd, bool make, struct error **err)
 	return fd;
 }
 
-int layer_free_space(int root_fd, uint64_t *bytes, struct error **err)
+int layer_free_space(int root_fd, uint64_t *bytes, uint64_t *size, struct error **err)
 {
 	struct statvfs status;
 
 	if (fstatvfs(root_fd, &status) < 0)
 		return error_set_errno(err, errno, "cannot ask for the engine's free space");
 	*bytes = (uint64_t)status.f_bavail * status.f_frsize;
+	if (size)
+		*size = (uint64_t)status.f_blocks * status.f_frsize;
 	return 0;
 }
 

@@ -17,8 +17,8 @@
  */
 int layer_open_store(int root_fd, bool make, struct error **err);
 
-/* layer_free_space(root_fd, bytes, err): What may still be written there. */
-int layer_free_space(int root_fd, uint64_t *bytes, struct error **err);
+/* layer_free_space(root_fd, bytes, size, err): What may still be written there; of all in *size (may be NULL). */
+int layer_free_space(int root_fd, uint64_t *bytes, uint64_t *size, struct error **err);
 
 /*
  * layer_install_agent(root_fd, store_fd, agent_path, hash, err):

@@ -67,9 +67,28 @@ void create_release(struct create *create)
 	target_release(&create->target);
 }
 
+static bool has_variable(const struct target *target, const char *name)
+{
+	size_t length = strlen(name);
+
+	json_for_each(item, json_path(target->inspect, "Config", "Env")) {
+		const char *variable = json_string_or(item, NULL, "");
+
+		if (strncmp(variable, name, length) == 0 && variable[length] == '=')
+			return true;
+	}
+	return false;
+}
+
 static int check_options(const struct create *create, struct error **err)
 {
 	const struct create_options *options = create->options;
+
+	for (size_t i = 0; i < options->with_environment.count; i++)
+		if (!has_variable(&create->target, options->with_environment.items[i]))
+			return error_set(err, ERROR_USAGE,
+					 "--with-env: container \"%s\" has no variable \"%s\"",
+					 create->target.name, options->with_environment.items[i]);
 
 	if (options->stopped && options->live)
 		return error_set(err, ERROR_USAGE, "--stopped and --live exclude each other");
@@ -289,6 +308,47 @@ static int sort_out_files(struct create *create, struct error **err)
 	return 0;
 }
 
+static bool is_changed(const struct json *changes, const char *path)
+{
+	json_for_each(change, changes)
+		if (strcmp(json_string_or(change, "Path", ""), path) == 0)
+			return json_int(change, "Kind") != 2;
+	return false;
+}
+
+/*
+ * An --include that is on no mount is captured anyway when it was changed, and in the image
+ * when it was not: so all that can be wrong with it is that there is no such path.
+ */
+static int check_included(struct create *create, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *changes = NULL;
+	struct engine *engine = create->session->engine;
+
+	for (size_t i = 0; i < create->options->included.count; i++) {
+		const char *path = create->options->included.items[i];
+		cleanup_error struct error *problem = NULL;
+		CLEANUP(cleanup_json_free) struct json *stat = NULL;
+		bool mounted = false;
+
+		for (size_t m = 0; m < create->plan.mounts.count && !mounted; m++)
+			mounted = path_is_at_or_under(path, create->plan.mounts.items[m]) ||
+				  path_is_at_or_under(create->plan.mounts.items[m], path);
+		if (mounted)
+			continue;
+		stat = container_archive_stat(engine, helper_id(create->helper), path, &problem);
+		if (!stat && !changes)
+			changes = container_changes(engine, create->target.id, NULL);
+		if (!stat && !is_changed(changes, path))
+			return error_set(err, ERROR_USAGE,
+					 "cannot include \"%s\": container \"%s\" has no such path",
+					 path, create->target.name);
+		progress_note(create->session->progress,
+			      "\"%s\" is on no mount: it is captured anyway", path);
+	}
+	return 0;
+}
+
 int create_helper(struct create *create, const char *purpose, struct error **err)
 {
 	bool capture = strcmp(purpose, "create") == 0;
@@ -315,7 +375,7 @@ int create_helper(struct create *create, const char *purpose, struct error **err
 	specification.mounts = plan_helper_mounts(&create->plan, true);
 	create->helper = helper_create(create->session, &specification, err);
 	json_free(specification.mounts);
-	if (!create->helper || sort_out_files(create, err) < 0)
+	if (!create->helper || sort_out_files(create, err) < 0 || check_included(create, err) < 0)
 		return -1;
 	find_hidden(create);
 	create->seeds = memory_zalloc((create->plan.count + 1) * sizeof(*create->seeds));

@@ -61,8 +61,8 @@ bool helper_is_alive(const struct session *session, const struct json *inspect)
 
 	if (!running && strcmp(json_string_or(state, "Status", ""), "created") != 0)
 		return false;
-	switch (owner_state(session, json_string_or(json_path(inspect, "Config", "Labels"),
-						    LABEL_OWNER, ""))) {
+	switch (owner_state(
+		session, json_string_or(json_path(inspect, "Config", "Labels"), LABEL_OWNER, ""))) {
 	case OWNER_ALIVE:
 		return true;
 	case OWNER_DEAD:
@@ -80,14 +80,38 @@ bool helper_is_alive(const struct session *session, const struct json *inspect)
 	       now.tv_sec - created.tv_sec < STARTING_SECONDS;
 }
 
+/*
+ * Who holds the name. An engine reserves a name before the container can be inspected,
+ * and frees it after it cannot any more: NULL without an error when it is free now.
+ */
+static struct json *find_holder(const struct session *session, const char *name, struct error **err)
+{
+	for (int attempt = 0;; attempt++) {
+		cleanup_error struct error *problem = NULL;
+		struct json *holder = container_inspect(session->engine, name, &problem);
+
+		if (holder || (problem->kind == ERROR_NOT_FOUND && attempt == RESERVED_ATTEMPTS))
+			return holder;
+		if (problem->kind != ERROR_NOT_FOUND) {
+			error_append(err, STEAL_POINTER(problem));
+			return NULL;
+		}
+		usleep(RESERVED_PAUSE_US);
+	}
+}
+
 int helper_lock_break(const struct session *session, const char *name, struct error **err)
 {
-	CLEANUP(cleanup_json_free)
-	struct json *holder = container_inspect(session->engine, name, err);
+	cleanup_error struct error *problem = NULL;
+	CLEANUP(cleanup_json_free) struct json *holder = find_holder(session, name, &problem);
 	const char *purpose;
 
-	if (!holder)
+	if (problem) {
+		error_append(err, STEAL_POINTER(problem));
 		return -1;
+	}
+	if (!holder)
+		return 0;
 	if (!helper_is_ours(holder)) {
 		error_set(err, ERROR_EXISTS,
 			  "container \"%s\" has the name of a helper but is none", name);

@@ -88,6 +88,7 @@ struct own_member {
 	uint64_t size;
 	struct timespec mtime;
 	const char *link, *hardlink; /* NULL: none */
+	const struct hash *content;  /* seeds: of the bytes, which do not follow then; else NULL */
 	const struct attribute *attributes;
 	size_t attribute_count;
 };

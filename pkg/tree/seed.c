@@ -147,6 +147,10 @@ int seed_add(struct seed *seed, const struct own_member *given, struct error **e
 		}
 		return append(seed, &member, err);
 	}
+	if (given->content) {
+		member.hash = *given->content;
+		return append(seed, &member, err);
+	}
 	seed->left = member.size;
 	seed->is_open = member.size > 0;
 	return append(seed, &member, err);
