@@ -28,7 +28,6 @@
 
 struct capture_job {
 	const struct json *job;
-	char *created; /* the instant of the state, as GO had it; else NULL */
 	int root_fd, store_fd, target_fd;
 	struct job_trees trees;
 	struct tree_measure *measures; /* by tree */
@@ -59,7 +58,6 @@ static void capture_job_release(struct capture_job *state)
 	string_list_release(&state->included);
 	job_trees_release(&state->trees);
 	free(state->measures);
-	free(state->created);
 	if (state->target_fd >= 0)
 		close(state->target_fd);
 	if (state->store_fd >= 0)
@@ -405,8 +403,8 @@ static int take_go(struct capture_job *state, const struct message *message, str
 	if (!go || job_check_members(go, "changes created", err) < 0)
 		return -1;
 	if (json_string(go, "created")) {
-		free(state->created);
-		state->created = memory_strdup(json_string(go, "created"));
+		free(state->manifest.created);
+		state->manifest.created = memory_strdup(json_string(go, "created"));
 	}
 	return state->own ? add_candidates(state->own, json_get(go, "changes"), err) : 0;
 }
@@ -484,7 +482,7 @@ static void begin_manifest(struct capture_job *state)
 	manifest->id = memory_strdup(json_string(job, "id"));
 	manifest->parent = memory_strdup(json_string_or(job, "parent", ""));
 	manifest->lineage = memory_strdup(json_string_or(job, "lineage", manifest->id));
-	manifest->created = memory_strdup(text_or(state->created, json_string(job, "created")));
+	manifest->created = memory_strdup(json_string(job, "created"));
 	manifest->architecture = memory_strdup(json_string_or(job, "architecture", "amd64"));
 	if (extra) {
 		json_free(manifest->extra);
