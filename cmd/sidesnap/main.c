@@ -147,8 +147,10 @@ static int execute(struct command *command, int count, char **words, struct erro
 		bool asked = options_has(&command->options, "help");
 
 		present_help(command->verb, asked ? stdout : stderr);
-		if (!asked)
-			return error_set(err, ERROR_USAGE, "no verb was given");
+		if (!asked) {
+			error_set(err, ERROR_USAGE, "no verb was given");
+			return error_hint(err, "the first one is mostly: sidesnap create TARGET");
+		}
 		return present_finish(err);
 	}
 	command->session.progress = progress_new(verbosity(command));

@@ -112,6 +112,17 @@ char *present_age(const char *created)
 	return clock_format_age((int64_t)(clock_now().tv_sec - time.tv_sec));
 }
 
+char *present_time(const char *created)
+{
+	cleanup_free char *age = present_age(created), *utc = NULL;
+	struct timespec time;
+
+	if (!created || !clock_parse(created, &time))
+		return memory_strdup(created);
+	utc = clock_format(time);
+	return memory_printf("%.10s %.8s UTC (%s)", utc, utc + strlen("2026-01-31T"), age);
+}
+
 char *present_size(const struct json *object, const char *key)
 {
 	if (!json_is_number(json_get(object, key)))

@@ -42,6 +42,9 @@ const char *present_error_kind(enum error_kind kind);
 /* present_age(created): "3 hours ago" of an RFC 3339 time, "" where it is none; to be freed. */
 char *present_age(const char *created);
 
+/* present_time(created): "2026-01-31 13:15:00 UTC (3 hours ago)", the text itself where it is no time; to be freed. */
+char *present_time(const char *created);
+
 /* present_size(object, key): A size in binary units, "-" where the member is absent; to be freed. */
 char *present_size(const struct json *object, const char *key);
 

@@ -30,6 +30,8 @@ int verb_replace_run(struct command *command, struct json **result, struct error
 
 	if (snapshot_replace(&command->session, &options, result, err) < 0)
 		return -1;
+	json_for_each(note, json_get(*result, "notes"))
+		progress_note(command->session.progress, "%s", json_string_or(note, NULL, ""));
 	progress_note(command->session.progress,
 		      "the state before is in %s; to return to it: sidesnap replace %s %s",
 		      json_string_or(*result, "safety", "?"), json_string_or(*result, "name", "?"),

@@ -141,18 +141,16 @@ int verb_run_run(struct command *command, struct json **result, struct error **e
 		.timeout_ms = options_milliseconds(&command->options, "timeout", 600000),
 		.remove_on_exit = options_has(&command->options, "rm"),
 	};
-	const char *name;
+	const char *address;
 
 	if (!body)
 		return -1;
 	if (snapshot_run(&command->session, &options, result, err) < 0)
 		return -1;
-	name = json_string_or(*result, "name", "?");
-	progress_note(command->session.progress,
-		      "%s is ready%s%s; next: docker exec -it %s sh, "
-		      "docker logs %s, docker rm -f -v %s",
-		      name, *json_string_or(*result, "address", "") ? " at " : "",
-		      json_string_or(*result, "address", ""), name, name, name);
+	address = json_string_or(*result, "address", "");
+	progress_note(command->session.progress, "%s is ready%s%s; next: %s",
+		      json_string_or(*result, "name", "?"), *address ? " at " : "", address,
+		      json_string_or(*result, "next", ""));
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/io.h"
 #include "base/memory.h"
+#include "snapshot/command.h"
 
 #include "run_mounts.h"
 
@@ -346,6 +347,17 @@ static int add_network(struct json *body, const struct options *options, struct 
 	return 0;
 }
 
+/* Behind boot, else the service would start on empty volumes. */
+static void set_entrypoint(struct json *body, const char *entrypoint)
+{
+	CLEANUP(cleanup_json_free) struct json *config = json_new_object();
+	struct json *list = json_set_array(config, "Entrypoint");
+
+	if (*entrypoint)
+		json_add_string(list, entrypoint);
+	json_set(body, "Entrypoint", command_entrypoint(config));
+}
+
 static void add_scalars(struct json *body, const struct options *options)
 {
 	struct json *host = host_config(body);
@@ -356,13 +368,8 @@ static void add_scalars(struct json *body, const struct options *options)
 		json_set_string(body, "User", options_text(options, "user"));
 	if (options_has(options, "workdir"))
 		json_set_string(body, "WorkingDir", options_text(options, "workdir"));
-	if (options_has(options, "entrypoint")) {
-		const char *entrypoint = options_text(options, "entrypoint");
-		struct json *list = json_set_array(body, "Entrypoint");
-
-		if (*entrypoint)
-			json_add_string(list, entrypoint);
-	}
+	if (options_has(options, "entrypoint"))
+		set_entrypoint(body, options_text(options, "entrypoint"));
 	if (options_has(options, "init"))
 		json_set_bool(host, "Init", true);
 	if (options_has(options, "read-only"))

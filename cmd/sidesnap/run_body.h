@@ -9,9 +9,8 @@
 
 /*
  * run_body(options, err):
- * Without Image (whoever resolves REF puts it in). --entrypoint becomes Entrypoint as it
- * is: behind the snapshot's boot it is put by snapshot_run(). To be freed; NULL: ERROR_USAGE
- * with the option that is wrong.
+ * Without Image (whoever resolves REF puts it in). --entrypoint comes behind the snapshot's
+ * boot. To be freed; NULL: ERROR_USAGE with the option that is wrong.
  */
 struct json *run_body(const struct options *options, struct error **err);
 

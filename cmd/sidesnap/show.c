@@ -98,9 +98,7 @@ void verb_show_print(const struct command *command, const struct json *result)
 {
 	const struct json *source = json_get(result, "source");
 	const struct json *run = json_get(result, "command");
-	const char *created = json_string_or(result, "created", "");
-	cleanup_free char *age = present_age(created);
-	cleanup_free char *when = memory_printf("%s (%s)", created, age);
+	cleanup_free char *when = present_time(json_string(result, "created"));
 	cleanup_free char *size = present_size(result, "size");
 	cleanup_free char *bytes = present_size(result, "bytes");
 	cleanup_free char *stored = present_size(result, "stored");

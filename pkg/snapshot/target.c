@@ -96,7 +96,7 @@ static void add_candidate(const char **list, size_t *count, size_t capacity, con
 static int not_found(const struct json *containers, const char *name, const char *project,
 		     struct error **err)
 {
-	size_t capacity = json_count(containers) * 2 + 1, count = 0, limit = strlen(name) / 3 + 1;
+	size_t capacity = json_count(containers) * 2 + 1, count = 0;
 	cleanup_free const char **list = memory_array(NULL, capacity, sizeof(*list));
 	CLEANUP(string_list_release) struct string_list near;
 	cleanup_free char *joined = NULL;
@@ -107,14 +107,15 @@ static int not_found(const struct json *containers, const char *name, const char
 		if (!project || !strcmp(entry_label(entry, COMPOSE_PROJECT), project))
 			add_candidate(list, &count, capacity, entry_label(entry, COMPOSE_SERVICE));
 	}
-	for (size_t distance = 1; distance <= limit + 1; distance++)
-		for (size_t i = 0; i < count && near.count < NAMES_IN_HINT; i++) {
-			bool holds = distance > limit && strlen(name) > 1 && strstr(list[i], name);
-
-			if ((options_distance(name, list[i]) == distance && distance <= limit) ||
-			    (holds && !string_list_has(&near, list[i])))
+	/* The nearest first, then those that hold the word. */
+	for (size_t distance = 1; distance <= strlen(name) + 1; distance++)
+		for (size_t i = 0; i < count && near.count < NAMES_IN_HINT; i++)
+			if (distance <= options_limit(name, list[i]) &&
+			    options_distance(name, list[i]) == distance)
 				string_list_add(&near, list[i]);
-		}
+	for (size_t i = 0; i < count && near.count < NAMES_IN_HINT; i++)
+		if (strlen(name) > 1 && strstr(list[i], name) && !string_list_has(&near, list[i]))
+			string_list_add(&near, list[i]);
 	joined = string_list_join(&near, ", ");
 	if (project)
 		error_set(err, ERROR_NOT_FOUND,

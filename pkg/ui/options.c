@@ -61,15 +61,22 @@ size_t options_distance(const char *a, const char *b)
 	return above[b_length];
 }
 
+size_t options_limit(const char *word, const char *candidate)
+{
+	size_t a = strlen(word), b = strlen(candidate);
+
+	return ((a > b ? a : b) + 1) / 3;
+}
+
 const char *options_nearest(const char *word, const char *const *candidates, size_t count)
 {
 	const char *best = NULL;
-	size_t best_distance = strlen(word) / 3 + 1;
+	size_t best_distance = SIZE_MAX;
 
 	for (size_t i = 0; i < count; i++) {
 		size_t distance = options_distance(word, candidates[i]);
 
-		if (distance < best_distance || (distance == best_distance && !best)) {
+		if (distance <= options_limit(word, candidates[i]) && distance < best_distance) {
 			best = candidates[i];
 			best_distance = distance;
 		}

@@ -94,6 +94,9 @@ uint64_t options_number(const struct options *options, const char *name, uint64_
 /* options_list(options, name, list): Append every value given. */
 void options_list(const struct options *options, const char *name, struct string_list *list);
 
+/* options_limit(word, candidate): So many edits may be a typing error between words this long. */
+size_t options_limit(const char *word, const char *candidate);
+
 /* options_nearest(word, candidates, count): The likely meant one of some words, or NULL. */
 const char *options_nearest(const char *word, const char *const *candidates, size_t count);
 
