@@ -33,7 +33,7 @@ struct tree_source {
 	const struct string_list *pages; /* globs of page-structured files, relative; may be NULL */
 	uint32_t page_block;		 /* block size for these, bytes; 0: 32 KiB */
 	const struct string_list *excluded; /* relative paths or globs; may be NULL */
-	bool allow_overlay;		 /* else 0/0 character devices refuse the tree */
+	bool allow_overlay;		    /* else 0/0 character devices refuse the tree */
 };
 
 struct capture;

@@ -32,14 +32,16 @@ enum tree_kind {
 
 struct tree_record {
 	enum tree_kind kind;
-	char *name;		   /* volume name at the source, or the bind's source path; "" for own */
-	struct string_list paths;  /* where the source had it mounted; restored at each */
-	struct hash hash;	   /* of the catalog, without fingerprints */
-	uint64_t entries, bytes;   /* records; apparent bytes of regular files */
-	struct catalog_root root;  /* of the catalog */
-	struct catalog_root seed;  /* of the image's content at the first path; count 0: none */
-	struct string_list excluded; /* relative paths that were left out on request: never touched by a restore */
-	struct string_list skipped;  /* relative paths of sockets and unreadable kinds: never touched either */
+	char *name; /* volume name at the source, or the bind's source path; "" for own */
+	struct string_list paths; /* where the source had it mounted; restored at each */
+	struct hash hash;	  /* of the catalog, without fingerprints */
+	uint64_t entries, bytes;  /* records; apparent bytes of regular files */
+	struct catalog_root root; /* of the catalog */
+	struct catalog_root seed; /* of the image's content at the first path; count 0: none */
+	struct string_list
+		excluded; /* relative paths that were left out on request: never touched by a restore */
+	struct string_list
+		skipped; /* relative paths of sockets and unreadable kinds: never touched either */
 };
 
 void tree_record_init(struct tree_record *record);
@@ -51,9 +53,10 @@ struct manifest {
 	size_t tree_count;
 	struct pack_info *packs; /* all that the trees need, older layers' too */
 	size_t pack_count;
-	struct hash agent;	 /* of /.sidesnap/agent */
-	char *architecture;	 /* "amd64", of the agent */
-	struct json *extra;	 /* members that others own: "driver", "omitted_variables", ...; never NULL */
+	struct hash agent;  /* of /.sidesnap/agent */
+	char *architecture; /* "amd64", of the agent */
+	struct json *
+		extra; /* members that others own: "driver", "omitted_variables", ...; never NULL */
 };
 
 void manifest_init(struct manifest *manifest);

@@ -219,12 +219,16 @@ static bool is_hidden(const struct walk *walk, const char *path)
 /* Make room for something new of that name. 1: a mounted file is there and stays. */
 static int clear_way(struct walk *walk, const struct step *step, struct error **err)
 {
+	uint64_t removed = walk->restore->removed;
 	int result;
 
 	if (!step->exists)
 		return 0;
 	result = restore_remove(walk->restore, step->frame->directory->fd, step->name,
 				step->entry->path, step->type, err);
+	/* what is replaced at once does not count as removed */
+	if (step->type != DT_DIR)
+		walk->restore->removed = removed;
 	if (result <= 0 || step->type != DT_DIR)
 		return result;
 	error_set(err, ERROR_REFUSED,
@@ -396,8 +400,8 @@ static int restore_special(struct walk *walk, const struct step *step, struct er
 		if (symlinkat(entry->link, parent, step->name) < 0)
 			return step_failed(step, "create", err);
 	} else if (mknodat(parent, step->name, (entry->mode & S_IFMT) | 0600, entry->device) < 0) {
-		return errno == EPERM ? restore_refused(walk->restore, errno, "make the device",
-							entry->path, err)
+		return errno == EPERM ? restore_refused(walk->restore, errno,
+							"make the device node", entry->path, err)
 				      : step_failed(step, "create", err);
 	}
 	return metadata_apply_name(walk->restore, parent, step->name, entry, err);

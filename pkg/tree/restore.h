@@ -13,7 +13,8 @@
 #include "tree/manifest.h"
 
 struct restore_totals {
-	uint64_t entries, files, bytes, written_bytes, removed;
+	uint64_t entries, files, bytes, written_bytes,
+		removed; /* removed: not counting what was replaced */
 };
 
 struct restore_options {

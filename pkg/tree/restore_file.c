@@ -18,7 +18,7 @@
 
 #define DIRECT_ALIGNMENT 4096U
 #define DIRECT_SIZE_MIN (512U << 10) /* of a file; smaller ones gain nothing */
-#define BUFFER_SIZE (4U << 20)
+#define BUFFER_SIZE (1U << 20)
 
 static int write_failed(const struct catalog_entry *entry, struct error **err)
 {

@@ -42,14 +42,15 @@ static int remove_other_attributes(struct restore *restore, int fd,
 
 	attribute_space_init(&space);
 	if (attributes_read(fd, false, &space) < 0)
-		result = restore_refused(restore, errno, "read the attributes", entry->path, err);
+		result =
+			restore_refused(restore, errno, "read the attributes of", entry->path, err);
 	for (size_t i = 0; i < space.count && !result; i++) {
 		const char *name = space.items[i].name;
 
 		if (has_attribute(entry, name) || is_our_mark(entry, name))
 			continue;
 		if (fremovexattr(fd, name) < 0 && errno != ENODATA)
-			result = restore_refused(restore, errno, "remove an extended attribute",
+			result = restore_refused(restore, errno, "remove an extended attribute of",
 						 entry->path, err);
 	}
 	attribute_space_release(&space);
@@ -70,7 +71,7 @@ static int set_attributes(struct restore *restore, int fd, const char *proc,
 		result =
 			proc ? setxattr(proc, attribute->name, attribute->value, attribute->size, 0)
 			     : fsetxattr(fd, attribute->name, attribute->value, attribute->size, 0);
-		if (result < 0 && restore_refused(restore, errno, "set an extended attribute",
+		if (result < 0 && restore_refused(restore, errno, "set an extended attribute of",
 						  entry->path, err) < 0)
 			return -1;
 	}
@@ -91,7 +92,7 @@ int metadata_apply(struct restore *restore, int fd, const struct catalog_entry *
 	struct timespec times[2];
 
 	if (fchown(fd, entry->uid, entry->gid) < 0) {
-		if (restore_refused(restore, errno, "set the owner", entry->path, err) < 0)
+		if (restore_refused(restore, errno, "set the owner of", entry->path, err) < 0)
 			return -1;
 		/* what was one user's power must not become another's */
 		if (!S_ISDIR(entry->mode))
@@ -102,13 +103,13 @@ int metadata_apply(struct restore *restore, int fd, const struct catalog_entry *
 	if (set_attributes(restore, fd, NULL, entry, false, err) < 0)
 		return -1;
 	if (fchmod(fd, mode) < 0 &&
-	    restore_refused(restore, errno, "set the mode", entry->path, err) < 0)
+	    restore_refused(restore, errno, "set the mode of", entry->path, err) < 0)
 		return -1;
 	if (set_attributes(restore, fd, NULL, entry, true, err) < 0)
 		return -1;
 	entry_times(entry, times);
 	if (futimens(fd, times) < 0)
-		return restore_refused(restore, errno, "set the time", entry->path, err);
+		return restore_refused(restore, errno, "set the time of", entry->path, err);
 	return 0;
 }
 
@@ -129,7 +130,7 @@ static int apply_by_path_fd(struct restore *restore, int directory_fd, const cha
 	if (set_attributes(restore, fd, proc, entry, false, err) < 0)
 		return -1;
 	if (chmod(proc, mode) < 0 && restore_refused(restore, errno == ENOENT ? ENOTSUP : errno,
-						     "set the mode", entry->path, err) < 0)
+						     "set the mode of", entry->path, err) < 0)
 		return -1;
 	return 0;
 }
@@ -141,7 +142,7 @@ int metadata_apply_name(struct restore *restore, int directory_fd, const char *n
 	struct timespec times[2];
 
 	if (fchownat(directory_fd, name, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0) {
-		if (restore_refused(restore, errno, "set the owner", entry->path, err) < 0)
+		if (restore_refused(restore, errno, "set the owner of", entry->path, err) < 0)
 			return -1;
 		mode &= 01777;
 	}
@@ -150,7 +151,7 @@ int metadata_apply_name(struct restore *restore, int directory_fd, const char *n
 		return -1;
 	entry_times(entry, times);
 	if (utimensat(directory_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		return restore_refused(restore, errno, "set the time", entry->path, err);
+		return restore_refused(restore, errno, "set the time of", entry->path, err);
 	return 0;
 }
 

@@ -30,7 +30,7 @@ int restore_refused(struct restore *restore, int number, const char *what, const
 {
 	struct error *refusal = NULL;
 
-	error_set_errno(&refusal, number, "cannot %s of \"%s\"", what, *path ? path : ".");
+	error_set_errno(&refusal, number, "cannot %s \"%s\"", what, *path ? path : ".");
 	/* EINVAL: an owner that this user namespace does not have */
 	if (number != EPERM && number != EACCES && number != ENOTSUP && number != EINVAL) {
 		if (err)

@@ -356,6 +356,65 @@ static void test_without_removing(void **state)
 	scratch_remove(&scratch);
 }
 
+/* As a user without any capability: 0 as wanted, else what went wrong. */
+static int restore_as_nobody(const struct snapshot *snapshot, int fd, bool lenient)
+{
+	const struct restore_options options = {
+		.workers = 1, .remove_extra = true, .lenient = lenient};
+	struct error *error = NULL;
+	int result;
+
+	if (setgid(65534) < 0 || setuid(65534) < 0)
+		return 2;
+	result =
+		tree_restore(fd, snapshot->store, snapshot->manifest.trees, &options, NULL, &error);
+	if (lenient)
+		return result == 0 ? 0 : 3;
+	return result < 0 && error->kind == ERROR_REFUSED ? 0 : 4;
+}
+
+static void test_without_privileges(void **state)
+{
+	struct scratch scratch;
+	struct snapshot snapshot;
+	struct stat status;
+	int fd, below, child_status;
+
+	(void)state;
+	scratch_make(&scratch, "/tmp");
+	fd = make_directory(scratch.fd, "source");
+	make_text_file(fd, "foreign", "x");
+	assert_int_equal(fchmodat(fd, "foreign", 04755, 0), 0);
+	assert_int_equal(mknodat(fd, "node", S_IFCHR | 0600, makedev(1, 3)), 0);
+	below = make_directory(fd, "read-only");
+	make_text_file(below, "f", "x");
+	assert_int_equal(fchownat(fd, "read-only/f", 65534, 65534, 0), 0);
+	assert_int_equal(fchown(below, 65534, 65534), 0);
+	assert_int_equal(fchmod(below, 0500), 0);
+	close(below);
+	close(fd);
+	take(&snapshot, scratch.fd, "source", "store");
+	fd = make_directory(scratch.fd, "target");
+	assert_int_equal(fchown(fd, 65534, 65534), 0);
+	/* the second run meets a directory that its owner may not write */
+	for (int i = 0; i < 4; i++) {
+		pid_t child = fork();
+
+		if (!child)
+			_exit(restore_as_nobody(&snapshot, fd, i % 2));
+		assert_int_equal(waitpid(child, &child_status, 0), child);
+		assert_int_equal(child_status, 0);
+		assert_int_equal(fstatat(fd, "read-only/f", &status, 0), 0);
+	}
+	assert_int_equal(fstatat(fd, "foreign", &status, 0), 0);
+	assert_int_equal(status.st_uid, 65534);
+	/* root's setuid bit on a file that is not root's would hand out the wrong power */
+	assert_int_equal(status.st_mode & 07777, 0755);
+	close(fd);
+	snapshot_release(&snapshot);
+	scratch_remove(&scratch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -363,6 +422,7 @@ int main(void)
 		cmocka_unit_test(test_cancelled_then_converges),
 		cmocka_unit_test(test_never_writes_through_a_link),
 		cmocka_unit_test(test_without_removing),
+		cmocka_unit_test(test_without_privileges),
 	};
 
 	if (geteuid() != 0) {

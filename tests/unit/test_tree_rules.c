@@ -408,6 +408,48 @@ static void test_second_capture_is_free(void **state)
 	scratch_remove(&scratch);
 }
 
+static uint32_t flags_of(const struct snapshot *snapshot, const char *path)
+{
+	struct error *error = NULL;
+	struct catalog_reader *reader =
+		catalog_open(snapshot->store, &snapshot->manifest.trees->root, &error);
+	struct catalog_entry entry;
+
+	assert_non_null(reader);
+	while (catalog_next(reader, &entry, &error) > 0) {
+		if (strcmp(entry.path, path) == 0) {
+			uint32_t flags = entry.flags;
+
+			catalog_close(reader);
+			return flags;
+		}
+	}
+	fail_msg("no record of \"%s\"", path);
+	return 0;
+}
+
+/* A change within the clock's tick after the read would leave no trace in the times. */
+static void test_hot(void **state)
+{
+	struct scratch scratch;
+	struct snapshot snapshot;
+	struct tree_source source = {.root_fd = -1};
+	struct error *error = NULL;
+
+	(void)state;
+	scratch_make(&scratch, "/tmp");
+	source.root_fd = make_directory(scratch.fd, "source");
+	make_text_file(source.root_fd, "cold", "x");
+	usleep(50000);
+	make_text_file(source.root_fd, "hot", "x");
+	must(snapshot_take(&snapshot, scratch.fd, "store", &source, &error), &error);
+	assert_true(flags_of(&snapshot, "hot") & ENTRY_HOT);
+	assert_false(flags_of(&snapshot, "cold") & ENTRY_HOT);
+	close(source.root_fd);
+	snapshot_release(&snapshot);
+	scratch_remove(&scratch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_overlay_storage),
 		cmocka_unit_test(test_deep_and_long),
 		cmocka_unit_test(test_measure),
+		cmocka_unit_test(test_hot),
 		cmocka_unit_test(test_reading_leaves_no_trace),
 		cmocka_unit_test(test_second_capture_is_free),
 		cmocka_unit_test(test_other_mounts),
