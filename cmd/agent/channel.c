@@ -20,6 +20,7 @@
 
 #define QUEUE_BYTES_MAX (16U << 20)
 #define PROGRESS_INTERVAL_MS 200
+#define LAST_WAIT_MS 2000
 #define OUTGOING_MAX (2U * WIRE_PAYLOAD_MAX)
 
 struct queued {
@@ -232,6 +233,24 @@ void channel_send(enum wire_type type, struct json *json)
 	flush(true);
 	pthread_mutex_unlock(&outgoing.lock);
 	json_free(json);
+}
+
+void channel_send_last(enum wire_type type, struct json *json, int code)
+{
+	uint64_t end = clock_monotonic_ms() + LAST_WAIT_MS;
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += LAST_WAIT_MS / 1000;
+	if (pthread_mutex_timedlock(&outgoing.lock, &until) == 0) {
+		wire_encode_json(&outgoing.pending, type, json);
+		while (flush(false), outgoing.pending.size && clock_monotonic_ms() < end) {
+			struct pollfd poll_fd = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+			poll(&poll_fd, 1, 100);
+		}
+	}
+	_exit(code);
 }
 
 void channel_progress(const char *phase, uint64_t files, uint64_t bytes, uint64_t total_bytes)

@@ -36,6 +36,13 @@ int channel_expect(enum wire_type type, struct message *message, struct error **
 void channel_send(enum wire_type type, struct json *json);
 
 /*
+ * channel_send_last(type, json, code):
+ * From any thread, whatever the others do: send it if the other side reads within two
+ * seconds, and end the process with ${code} in any case.
+ */
+void channel_send_last(enum wire_type type, struct json *json, int code) __attribute__((noreturn));
+
+/*
  * channel_progress(phase, files, bytes, total): Dropped when the last was under 200 ms
  * ago, or when the other side does not read: nothing ever waits for it.
  */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,21 +207,54 @@ static void wait_for_end(void)
 	}
 }
 
-static void end_by_signal(int number)
+/* "sidesnap cancel" sends TERM, the engine does at its end: say so, so that nobody takes it for a crash. */
+static void *wait_for_signal(void *context)
 {
-	_exit(128 + number);
+	const sigset_t *signals = context;
+	struct error *err = NULL;
+	int number = SIGTERM;
+
+	while (sigwait(signals, &number) != 0)
+		;
+	error_set(&err, ERROR_CANCELLED, "the helper was told to stop");
+	channel_send_last(WIRE_FAILED, wire_error_json(err), 128 + number);
+}
+
+/*
+ * Blocked in all threads, so before the first is made, and taken by one. Blocked ones
+ * reach process 1 of a namespace too, which is deaf to those that it leaves alone.
+ */
+static void block_signals(sigset_t *signals)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int start(struct error **err)
+{
+	static sigset_t signals;
+	pthread_t thread;
+	int number;
+
+	block_signals(&signals);
+	if (channel_open(err) < 0)
+		return -1;
+	number = pthread_create(&thread, NULL, wait_for_signal, &signals);
+	if (number)
+		return error_set_errno(err, number, "cannot start a thread");
+	pthread_detach(thread);
+	return 0;
 }
 
 int agent_helper(void)
 {
 	struct error *err = NULL;
 
-	/* As process 1 of its namespace it would be deaf to what it does not handle. */
-	signal(SIGTERM, end_by_signal);
-	signal(SIGINT, end_by_signal);
-	signal(SIGPIPE, SIG_IGN);
 	umask(0);
-	if (channel_open(&err) < 0)
+	if (start(&err) < 0)
 		return agent_report(err);
 	if (talk(&err) < 0) {
 		if (!err)
