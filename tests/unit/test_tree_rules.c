@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "tree/beneath.h"
 #include "tree/mark.h"
 
 static const struct restore_options replace_all = {.workers = 2, .remove_extra = true};
@@ -450,6 +451,39 @@ static void test_hot(void **state)
 	scratch_remove(&scratch);
 }
 
+/* The one way to open that a restore has: each of these would lead out of the tree. */
+static void test_beneath(void **state)
+{
+	static const char *const bad[] = {"..",	      "../outside", "in/../../outside",
+					  "/",	      "link",	    "link/x",
+					  "absolute", "up/in",	    "in/link"};
+	struct scratch scratch;
+	int fd, below;
+
+	(void)state;
+	scratch_make(&scratch, "/tmp");
+	below = make_directory(scratch.fd, "outside");
+	close(make_directory(below, "x"));
+	close(below);
+	fd = make_directory(scratch.fd, "root");
+	below = make_directory(fd, "in");
+	assert_int_equal(symlinkat("../outside", fd, "link"), 0);
+	assert_int_equal(symlinkat(scratch.path, fd, "absolute"), 0);
+	assert_int_equal(symlinkat(".", fd, "up"), 0);
+	assert_int_equal(symlinkat("../in", below, "link"), 0);
+	close(below);
+	below = beneath_open(fd, "in", O_RDONLY | O_DIRECTORY, 0);
+	assert_true(below >= 0);
+	close(below);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		below = beneath_open(fd, bad[i], O_RDONLY | O_DIRECTORY, 0);
+		if (below >= 0)
+			fail_msg("\"%s\" was opened", bad[i]);
+	}
+	close(fd);
+	scratch_remove(&scratch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -460,6 +494,7 @@ int main(void)
 		cmocka_unit_test(test_deep_and_long),
 		cmocka_unit_test(test_measure),
 		cmocka_unit_test(test_hot),
+		cmocka_unit_test(test_beneath),
 		cmocka_unit_test(test_reading_leaves_no_trace),
 		cmocka_unit_test(test_second_capture_is_free),
 		cmocka_unit_test(test_other_mounts),
