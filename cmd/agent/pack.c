@@ -43,7 +43,7 @@ static int fill_manifest(struct manifest *manifest, const char *directory, struc
 	manifest->parent = memory_strdup("");
 	manifest->lineage = memory_strdup(manifest->id);
 	manifest->created = now;
-	manifest->architecture = memory_strdup("amd64");
+	manifest->architecture = memory_strdup(MANIFEST_ARCHITECTURE);
 	manifest->trees = memory_zalloc(sizeof(*manifest->trees));
 	tree_record_init(&manifest->trees[0]);
 	manifest->tree_count = 1;
@@ -118,7 +118,8 @@ int agent_pack(int count, char **arguments)
 	return result < 0 ? agent_report(err) : 0;
 }
 
-static int unpack(const char *path, uint64_t index, const char *directory, struct error **err)
+static int unpack(const char *path, uint64_t index, const char *directory, bool replace,
+		  struct error **err)
 {
 	cleanup_fd int store_fd = open_directory(path, err), root_fd = -1;
 	CLEANUP(cleanup_store_free) struct store *store = NULL;
@@ -141,9 +142,11 @@ static int unpack(const char *path, uint64_t index, const char *directory, struc
 		if (index >= manifest.tree_count || manifest.trees[index].kind == TREE_OWN)
 			error_set(err, ERROR_NOT_FOUND, "the store has no tree %llu to unpack",
 				  (unsigned long long)index);
-		else if (is_empty == 0)
+		else if (is_empty == 0 && !replace) {
 			error_set(err, ERROR_EXISTS, "\"%s\" is not empty", directory);
-		else if (is_empty > 0)
+			error_hint(err, "unpack into another folder, or give --replace: what is in "
+					"it and not in the store is then deleted");
+		} else if (is_empty >= 0)
 			result = tree_restore(root_fd, store, &manifest.trees[index], &options,
 					      &totals, err);
 	}
@@ -155,11 +158,18 @@ int agent_unpack(int count, char **arguments)
 {
 	struct error *err = NULL;
 	uint64_t index = 0;
+	bool replace = false;
 
-	if (count != 2 && (count != 4 || strcmp(arguments[2], "--tree") != 0 ||
-			   !text_parse_uint(arguments[3], 1U << 20, &index)))
+	if (count < 2)
 		return usage();
-	if (unpack(arguments[0], index, arguments[1], &err) < 0)
+	for (int i = 2; i < count; i++) {
+		if (strcmp(arguments[i], "--replace") == 0)
+			replace = true;
+		else if (strcmp(arguments[i], "--tree") != 0 || ++i == count ||
+			 !text_parse_uint(arguments[i], 1U << 20, &index))
+			return usage();
+	}
+	if (unpack(arguments[0], index, arguments[1], replace, &err) < 0)
 		return agent_report(err);
 	return 0;
 }

@@ -4,6 +4,8 @@
  */
 #include "snapshot/agent_image.h"
 
+#include "tree/manifest.h"
+
 extern const unsigned char agent_image_start[], agent_image_end[];
 
 const void *agent_image(void)
@@ -18,11 +20,5 @@ size_t agent_image_size(void)
 
 const char *agent_image_architecture(void)
 {
-#if defined(__x86_64__)
-	return "amd64";
-#elif defined(__aarch64__)
-	return "arm64";
-#else
-#error "name this architecture as OCI images do"
-#endif
+	return MANIFEST_ARCHITECTURE;
 }

@@ -207,7 +207,7 @@ int create_prepare(struct create *create, struct error **err)
 {
 	struct session *session = create->session;
 
-	progress_phase(session->progress, "looking at \"%s\"", create->options->target);
+	progress_phase(session->progress, "looking at the container");
 	if (target_find(session, create->options->target, &create->target, err) < 0 ||
 	    check_options(create, err) < 0 || check_no_restore(create, err) < 0)
 		return -1;

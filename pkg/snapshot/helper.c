@@ -278,11 +278,18 @@ static int explain_end(struct helper *helper, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *inspect = NULL, *target = NULL;
 	struct engine *engine = helper->session->engine;
+	cleanup_error struct error *problem = NULL;
 	int64_t code;
 
 	if (session_check(helper->session, err) < 0)
 		return -1;
-	inspect = container_inspect(engine, helper->id, NULL);
+	inspect = container_inspect(engine, helper->id, &problem);
+	if (!inspect && problem->kind == ERROR_ENGINE) {
+		error_append(err, STEAL_POINTER(problem));
+		error_prefix(err, "the connection to the engine broke off");
+		return error_hint(err, "when the engine is there again, run \"sidesnap doctor\", "
+				       "then try again");
+	}
 	if (!inspect)
 		return error_set(err, ERROR_FAILED,
 				 "the helper container disappeared while it worked (removed by "

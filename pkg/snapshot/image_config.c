@@ -71,10 +71,9 @@ static void oci_labels(const struct image_facts *facts, struct json *labels)
 static struct json *make_labels(const struct image_facts *facts)
 {
 	/* The helper's own, which commit would carry over. */
-	static const char *const of_helper[] = {LABEL_NONCE,  LABEL_FREEZES, LABEL_PURPOSE,
-						LABEL_TARGET, LABEL_RELEASE, LABEL_STARTS,
-						LABEL_OWNER,
-						LABEL_UNDO,   LABEL_NOTES,   LABEL_PINNED};
+	static const char *const of_helper[] = {
+		LABEL_NONCE,  LABEL_FREEZES, LABEL_PURPOSE, LABEL_TARGET, LABEL_RELEASE,
+		LABEL_STARTS, LABEL_OWNER,   LABEL_UNDO,    LABEL_NOTES,  LABEL_PINNED};
 	struct json *labels = json_new_object();
 	const struct driver_match *driver = &facts->plan->driver;
 	cleanup_free char *omitted = string_list_join(facts->omitted, ",");

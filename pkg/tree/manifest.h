@@ -24,6 +24,15 @@
 #define MANIFEST_NAME "manifest.json"
 #define AGENT_NAME "agent"
 
+/* What this program is built for, as OCI images name it. */
+#if defined(__x86_64__)
+#define MANIFEST_ARCHITECTURE "amd64"
+#elif defined(__aarch64__)
+#define MANIFEST_ARCHITECTURE "arm64"
+#else
+#error "name this architecture as OCI images do"
+#endif
+
 enum tree_kind {
 	TREE_VOLUME, /* a named or anonymous volume */
 	TREE_BIND,   /* a bind mount */
