@@ -217,7 +217,9 @@ def booted(container, timeout=60):
             rows = container.engine.json("GET", f"/containers/{container.id}/top")["Processes"]
         except EngineError:
             return False
-        return bool(rows) and not any(".sidesnap" in " ".join(row) for row in rows)
+        # An init keeps our path on its command line for ever.
+        commands = [" ".join(row) for row in rows]
+        return bool(rows) and not any(".sidesnap" in c and "init -- " not in c for c in commands)
 
     wait_for(over, f"{container.name} boots", timeout)
     return container

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from support import trees
+from support.api import wait_for
 from support.cli import ENGINE, EXISTS, NO_SPACE, NOT_FOUND, UNSUPPORTED, USAGE, Sidesnap
 from support.images import Images, archive
 
@@ -222,10 +223,11 @@ def test_engine_that_goes_away(box, scratch):
     relay.kill()
     relay.wait()
     out, err = process.communicate(timeout=60)
-    assert process.returncode == ENGINE, (process.returncode, out, err)
-    assert not container.state()["Paused"]
+    wait_for(lambda: not container.state()["Paused"], "the thaw")
+    wait_for(lambda: not any(h["State"] == "running" for h in box.helpers()), "the helper ends", 40)
     box.sidesnap("doctor")
     assert not box.helpers()
+    assert process.returncode == ENGINE, (process.returncode, out, err)
 
 
 RELAY = """

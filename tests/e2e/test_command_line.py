@@ -78,7 +78,7 @@ def test_version(sidesnap):
 def test_usage_errors(sidesnap, arguments):
     """The message names the word that is wrong, or a hint says how to go on."""
     result = sidesnap.fails(USAGE, *arguments)
-    assert "hint:" in result.err or arguments[-1] in result.err, result
+    assert "hint:" in result.err or (arguments and arguments[-1] in result.err), result
 
 
 def test_no_engine(sidesnap):

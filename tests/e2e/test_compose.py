@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -11,7 +12,7 @@ from conftest import booted
 from support import compose as programs
 from support import trees
 from support.api import wait_for
-from support.cli import BUILD, CANCELLED
+from support.cli import BUILD, CANCELLED, family
 from support.images import PREFIX, ROOT
 
 SIDECAR = PREFIX + "sidecar:1"
@@ -146,12 +147,10 @@ def test_sidecar_start_repairs(box, compose, sidecar):
     db = container(box, compose, "db")
     process = box.sidesnap.at("freeze/paused", "sleep:60").start("create", db.name, "-t", box.tag())
     wait_for(lambda: db.state()["Paused"], "the freeze")
-    family = subprocess.run(
-        ["pgrep", "-f", f"create {db.name} -t"], capture_output=True, text=True, check=True
-    ).stdout.split()
-    for one in family:
-        os.kill(int(one), 9)
+    for one in reversed(family(process)):
+        os.kill(one, 9)
     process.communicate()
+    time.sleep(0.5)
     assert db.state()["Paused"]
     compose("restart", "-t", "1", "sidesnap")
     wait_for(lambda: not db.state()["Paused"], "doctor at the sidecar's start", 40)

@@ -290,6 +290,11 @@ class Container:
             time.sleep(0.05)
         raise AssertionError(f"{self.name} still runs after {timeout} s: {self.logs()}")
 
+    def output(self):
+        """Its stdout alone: what boot says goes to stderr."""
+        data = self.engine.call("GET", f"/containers/{self.id}/logs", {"stdout": "1"})
+        return demultiplex(data)[0].decode(errors="replace")
+
     def logs(self):
         tty = self.inspect()["Config"]["Tty"]
         data = self.engine.call(

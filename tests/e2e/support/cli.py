@@ -173,6 +173,22 @@ class PauseWatch:
         self.thread.join()
 
 
+def family(process):
+    """The ids of a process and of what it has started, the watchdog included."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as file:
+                    parents[int(name)] = int(file.read().rpartition(")")[2].split()[1])
+            except OSError:
+                pass
+    found = [process.pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one and child not in found]
+    return found
+
+
 def interrupt(process, number=signal.SIGINT, timeout=30):
     """Send a signal and wait: (exit code, stdout, stderr)."""
     process.send_signal(number)
