@@ -90,6 +90,7 @@ static void report(const struct command *command, const struct json *result)
 	cleanup_free char *took = clock_format_duration((uint64_t)json_int(result, "duration_ms"));
 	const char *consistency = json_string_or(result, "consistency", "");
 
+	progress_end(progress);
 	if (!strcmp(consistency, "frozen")) {
 		cleanup_free char *frozen =
 			clock_format_duration((uint64_t)json_int(result, "frozen_ms"));

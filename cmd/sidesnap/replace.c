@@ -30,6 +30,7 @@ int verb_replace_run(struct command *command, struct json **result, struct error
 
 	if (snapshot_replace(&command->session, &options, result, err) < 0)
 		return -1;
+	progress_end(command->session.progress);
 	json_for_each(note, json_get(*result, "notes"))
 		progress_note(command->session.progress, "%s", json_string_or(note, NULL, ""));
 	progress_note(command->session.progress,

@@ -147,6 +147,7 @@ int verb_run_run(struct command *command, struct json **result, struct error **e
 		return -1;
 	if (snapshot_run(&command->session, &options, result, err) < 0)
 		return -1;
+	progress_end(command->session.progress);
 	address = json_string_or(*result, "address", "");
 	progress_note(command->session.progress, "%s is ready%s%s; next: %s",
 		      json_string_or(*result, "name", "?"), *address ? " at " : "", address,

@@ -57,7 +57,8 @@ static char *describe(const struct progress *progress)
 						 (double)progress->total));
 	}
 	if (progress->files)
-		buffer_printf(&line, ", %llu files", (unsigned long long)progress->files);
+		buffer_printf(&line, ", %llu file%s", (unsigned long long)progress->files,
+			      progress->files == 1 ? "" : "s");
 	if (progress->bytes && elapsed >= 500) {
 		rate = text_format_size(
 			(uint64_t)((double)progress->bytes * 1000.0 / (double)elapsed));
@@ -117,6 +118,19 @@ void progress_phase(struct progress *progress, const char *format, ...)
 	show(progress, true);
 }
 
+static void clear_line(struct progress *progress)
+{
+	if (progress->drawn)
+		output_keep(&progress->output, "\r\033[K", 4);
+	progress->drawn = false;
+}
+
+void progress_end(struct progress *progress)
+{
+	free(STEAL_POINTER(progress->phase));
+	clear_line(progress);
+}
+
 void progress_update(struct progress *progress, uint64_t files, uint64_t bytes, uint64_t total)
 {
 	progress->files = files;
@@ -174,8 +188,7 @@ void progress_free(struct progress *progress)
 	if (!progress)
 		return;
 	/* The line was about what goes on; nothing does any more. */
-	if (progress->drawn)
-		output_keep(&progress->output, "\r\033[K", 4);
+	clear_line(progress);
 	output_release(&progress->output);
 	free(progress->phase);
 	free(progress);

@@ -24,6 +24,9 @@ CLEANUP_DEFINE(struct progress, progress_free)
 void progress_phase(struct progress *progress, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* progress_end(progress): The work is done: no line is drawn until the next phase. */
+void progress_end(struct progress *progress);
+
 /* progress_update(progress, files, bytes, total): Totals of this phase; ${total} 0: not known. */
 void progress_update(struct progress *progress, uint64_t files, uint64_t bytes, uint64_t total);
 
