@@ -262,16 +262,12 @@ int driver_prepare(struct engine *engine, const char *id, const struct driver_ma
 		return 0;
 	if (values_open(&values, engine, id, definition, err) < 0)
 		return -1;
-	if (command_steps(&values, steps, err) < 0) {
-		const char *name = json_string_or(values.inspect, "Name", id);
-
-		error_prefix(err, "cannot prepare %s in container \"%s\"", title_of(definition),
-			     *name == '/' ? name + 1 : name);
-		result = error_hint(err,
-				    "give the container the variables that its image documents, use "
-				    "a driver of your own (SIDESNAP_DRIVERS), or capture its files "
-				    "without preparing them: label sidesnap.driver=none");
-	}
+	result = command_steps(&values, steps, err);
+	if (result < 0)
+		error_hint(err,
+			   "give the container the variables that its image documents, use a "
+			   "driver of your own (SIDESNAP_DRIVERS), or capture its files without "
+			   "preparing them: label sidesnap.driver=none");
 	values_release(&values);
 	return result;
 }

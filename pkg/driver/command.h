@@ -12,7 +12,7 @@ enum command_result {
 	COMMAND_OK,
 	COMMAND_SKIPPED,  /* a value that it needs is absent */
 	COMMAND_UNUSABLE, /* no such program, or no such user, in the container */
-	COMMAND_FAILED,   /* ran, with another exit code or output than is right */
+	COMMAND_FAILED,	  /* ran, with another exit code or output than is right */
 };
 
 /*

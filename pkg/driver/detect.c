@@ -226,6 +226,6 @@ int driver_detect(struct engine *engine, const struct json *inspect, const struc
 	if (!problem)
 		return 0;
 	error_append(err, STEAL_POINTER(problem));
-	return error_prefix(err, *wanted ? "label " LABEL_DRIVER " of the container" :
-					   "cannot tell which database it is");
+	return error_prefix(err, *wanted ? "label " LABEL_DRIVER " of the container"
+					 : "cannot tell which database it is");
 }

@@ -56,8 +56,8 @@ static void collect(struct collection *collection, struct driver *driver)
 			return;
 		}
 	}
-	collection->drivers = memory_array(collection->drivers, collection->count + 2,
-					   sizeof(struct driver *));
+	collection->drivers =
+		memory_array(collection->drivers, collection->count + 2, sizeof(struct driver *));
 	collection->drivers[collection->count++] = driver;
 	collection->drivers[collection->count] = NULL;
 }

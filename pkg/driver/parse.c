@@ -190,7 +190,8 @@ static int check_name(const struct parser *parser, const struct json *item, cons
 {
 	const char *name = json_string(item, NULL);
 
-	if (name && *name && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(name) &&
+	if (name && *name &&
+	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(name) &&
 	    strcmp(name, "none") != 0)
 		return 0;
 	return fail(parser, path, "must be lower-case letters, digits and '-', and not \"none\"");
@@ -244,8 +245,9 @@ static int check_references(const struct parser *parser, const struct json *item
 		if (!value && strcmp(name, "address") != 0)
 			return fail(parser, path, "uses a value that \"values\" does not define");
 		if (json_bool(value, "secret") && !secrets)
-			return fail(parser, path,
-				    "uses a secret: those go into \"environment\" or \"input\" only");
+			return fail(
+				parser, path,
+				"uses a secret: those go into \"environment\" or \"input\" only");
 		p += 2 + size;
 	}
 	return 0;
@@ -319,11 +321,13 @@ static int check_lines(const struct parser *parser, const struct json *list, con
 
 static int check_value(const struct parser *parser, const struct json *item, const char *path)
 {
-	static const struct member members[] = {
-		{"variables", check_strings, false}, {"options", check_strings, false},
-		{"files", check_strings, false},     {"lines", check_lines, false},
-		{"default", check_string, false},    {"secret", check_bool, false},
-		{NULL, NULL, false}};
+	static const struct member members[] = {{"variables", check_strings, false},
+						{"options", check_strings, false},
+						{"files", check_strings, false},
+						{"lines", check_lines, false},
+						{"default", check_string, false},
+						{"secret", check_bool, false},
+						{NULL, NULL, false}};
 
 	return check_members(parser, item, path, members);
 }
@@ -345,11 +349,13 @@ static int check_values(const struct parser *parser, const struct json *object, 
 
 static int check_detect(const struct parser *parser, const struct json *item, const char *path)
 {
-	static const struct member members[] = {
-		{"images", check_strings, false},   {"processes", check_strings, false},
-		{"commands", check_strings, false}, {"variables", check_strings, false},
-		{"ports", check_strings, false},    {"mounts", check_strings, false},
-		{NULL, NULL, false}};
+	static const struct member members[] = {{"images", check_strings, false},
+						{"processes", check_strings, false},
+						{"commands", check_strings, false},
+						{"variables", check_strings, false},
+						{"ports", check_strings, false},
+						{"mounts", check_strings, false},
+						{NULL, NULL, false}};
 
 	return check_members(parser, item, path, members);
 }
@@ -366,11 +372,13 @@ static int check_pages(const struct parser *parser, const struct json *item, con
 
 static int check_command(const struct parser *parser, const struct json *item, const char *path)
 {
-	static const struct member members[] = {
-		{"arguments", check_arguments, true},	    {"user", check_template, false},
-		{"environment", check_environment, false}, {"input", check_secret_template, false},
-		{"needs", check_needs, false},		    {"expect", check_regex, false},
-		{NULL, NULL, false}};
+	static const struct member members[] = {{"arguments", check_arguments, true},
+						{"user", check_template, false},
+						{"environment", check_environment, false},
+						{"input", check_secret_template, false},
+						{"needs", check_needs, false},
+						{"expect", check_regex, false},
+						{NULL, NULL, false}};
 
 	return check_members(parser, item, path, members);
 }
@@ -384,11 +392,13 @@ static int check_any(const struct parser *parser, const struct json *list, const
 
 static int check_step(const struct parser *parser, const struct json *item, const char *path)
 {
-	static const struct member members[] = {
-		{"name", check_string, true},	      {"any", check_any, true},
-		{"continue_when", check_regex, false}, {"retry_when", check_regex, false},
-		{"retry_ms", check_number, false},    {"timeout_ms", check_number, false},
-		{NULL, NULL, false}};
+	static const struct member members[] = {{"name", check_string, true},
+						{"any", check_any, true},
+						{"continue_when", check_regex, false},
+						{"retry_when", check_regex, false},
+						{"retry_ms", check_number, false},
+						{"timeout_ms", check_number, false},
+						{NULL, NULL, false}};
 
 	return check_members(parser, item, path, members);
 }

@@ -57,10 +57,10 @@ struct wait {
 	struct engine *engine;
 	const char *id;
 	const struct driver_match *match;
-	bool ask;	       /* the driver's probe is of use */
-	int64_t restarts;      /* at the start of the wait; -1: not known yet */
-	uint64_t up_since;     /* without a probe: since when nothing speaks against it; 0: not yet */
-	char *started;	       /* StartedAt at up_since */
+	bool ask;	   /* the driver's probe is of use */
+	int64_t restarts;  /* at the start of the wait; -1: not known yet */
+	uint64_t up_since; /* without a probe: since when nothing speaks against it; 0: not yet */
+	char *started;	   /* StartedAt at up_since */
 };
 
 static const char *name_of(const struct json *inspect)
@@ -140,7 +140,8 @@ static int check_without_driver(struct wait *wait, const struct json *inspect, b
 
 static int check(struct wait *wait, bool *ready, struct error **err)
 {
-	CLEANUP(cleanup_json_free) struct json *inspect = container_inspect(wait->engine, wait->id, err);
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = container_inspect(wait->engine, wait->id, err);
 	const struct json *state = json_get(inspect, "State");
 	cleanup_error struct error *problem = NULL;
 

@@ -267,7 +267,7 @@ static char *expand(struct values *values, const char *template, unsigned depth)
 		size_t size;
 
 		if (template[0] != '$' || template[1] != '{') {
-			buffer_append(&text, template++, 1);
+			buffer_append(&text, template ++, 1);
 			continue;
 		}
 		size = strcspn(template + 2, "}");
@@ -304,8 +304,7 @@ static char *from_label(const struct values *values, const char *name)
 {
 	cleanup_free char *label = memory_printf(LABEL_VALUE_PREFIX "%s", name);
 
-	return memory_strdup(
-		json_string(json_path(values->inspect, "Config", "Labels"), label));
+	return memory_strdup(json_string(json_path(values->inspect, "Config", "Labels"), label));
 }
 
 /* The first address that other containers reach this one by. */

@@ -12,13 +12,14 @@
 #include "engine/engine.h"
 
 struct values {
-	struct engine *engine;	       /* NULL: nothing is run in the container */
-	const char *id;		       /* of the container; borrowed */
-	const struct json *definition; /* of the driver, or a release with the same members; borrowed */
-	struct json *inspect;	       /* of the container; owned */
-	struct string_list words;      /* the server's command line, behind its name */
-	struct string_list secrets;    /* values that no message may show */
-	struct json *found;	       /* what was looked up so far; null: the container has none */
+	struct engine *engine; /* NULL: nothing is run in the container */
+	const char *id;	       /* of the container; borrowed */
+	const struct json
+		*definition;	  /* of the driver, or a release with the same members; borrowed */
+	struct json *inspect;	  /* of the container; owned */
+	struct string_list words; /* the server's command line, behind its name */
+	struct string_list secrets; /* values that no message may show */
+	struct json *found;	    /* what was looked up so far; null: the container has none */
 };
 
 /*

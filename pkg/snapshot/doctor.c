@@ -59,8 +59,8 @@ static void act(struct doctor *doctor, const char *what, const char *container, 
 
 static void problem_with(struct doctor *doctor, const char *text, struct error *problem)
 {
-	cleanup_free char *line = memory_printf("%s%s%s", text, problem ? ": " : "",
-						problem ? problem->message : "");
+	cleanup_free char *line =
+		memory_printf("%s%s%s", text, problem ? ": " : "", problem ? problem->message : "");
 
 	json_add_string(doctor->problems, line);
 	error_free(problem);
@@ -197,10 +197,11 @@ static bool is_abandoned(struct doctor *doctor, const struct json *helper, const
 		return false;
 	if (is_old(doctor, helper))
 		return true;
-	text = memory_printf("a replace of \"%s\" is at work or was killed within the last %d "
-			     "minutes, and its process cannot be seen from here: run doctor where it "
-			     "ran, or later",
-			     name, ABANDONED_SECONDS / 60);
+	text = memory_printf(
+		"a replace of \"%s\" is at work or was killed within the last %d "
+		"minutes, and its process cannot be seen from here: run doctor where it "
+		"ran, or later",
+		name, ABANDONED_SECONDS / 60);
 	json_add_string(doctor->problems, text);
 	return false;
 }
@@ -221,8 +222,7 @@ static void repair_replace(struct doctor *doctor, const struct json *helper)
 	if (!is_abandoned(doctor, helper, undo))
 		return;
 	name = json_string(undo_target(undo), "name");
-	if (!doctor->dry_run &&
-	    undo_run(&doctor->session, undo, helper, &outcome, &problem) < 0) {
+	if (!doctor->dry_run && undo_run(&doctor->session, undo, helper, &outcome, &problem) < 0) {
 		cleanup_free char *what = memory_printf(
 			"the interrupted replace of \"%s\" is not repaired yet (its old container is "
 			"%.12s, the state of its volumes is in %s)",
@@ -300,9 +300,10 @@ static void report_leftovers(struct doctor *doctor)
 			known = known || *label(helper, LABEL_UNDO);
 		if (known)
 			continue;
-		text = memory_printf("container \"%s\" was left by a replace whose journal is gone; "
-				     "look at it, then rename or remove it",
-				     name);
+		text = memory_printf(
+			"container \"%s\" was left by a replace whose journal is gone; "
+			"look at it, then rename or remove it",
+			name);
 		json_add_string(doctor->problems, text);
 	}
 }

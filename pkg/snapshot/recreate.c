@@ -59,13 +59,13 @@ static void set_command(const struct recreate_source *source, struct json *body)
 {
 	const struct json *config = config_of(source->inspect);
 	const struct json *image = config_of(source->old_image);
-	CLEANUP(cleanup_json_free) struct json *entrypoint =
-		command_words(json_get(config, "Entrypoint"));
-	CLEANUP(cleanup_json_free) struct json *image_entrypoint =
-		command_words(json_get(image, "Entrypoint"));
+	CLEANUP(cleanup_json_free)
+	struct json *entrypoint = command_words(json_get(config, "Entrypoint"));
+	CLEANUP(cleanup_json_free)
+	struct json *image_entrypoint = command_words(json_get(image, "Entrypoint"));
 	CLEANUP(cleanup_json_free) struct json *command = command_words(json_get(config, "Cmd"));
-	CLEANUP(cleanup_json_free) struct json *image_command =
-		command_words(json_get(image, "Cmd"));
+	CLEANUP(cleanup_json_free)
+	struct json *image_command = command_words(json_get(image, "Cmd"));
 	bool own_command = !json_equal(command, image_command), own_entrypoint;
 	struct json *list;
 
@@ -166,9 +166,8 @@ static void set_config(const struct recreate_source *source, struct json *body)
 {
 	/* An image has these too: only what differs was given at run time. */
 	static const char *const inherited[] = {"User", "WorkingDir", "StopSignal", "Healthcheck"};
-	static const char *const flags[] = {"AttachStdin", "AttachStdout", "AttachStderr",
-					    "Tty",	   "OpenStdin",	   "StdinOnce",
-					    "NetworkDisabled"};
+	static const char *const flags[] = {"AttachStdin", "AttachStdout", "AttachStderr",   "Tty",
+					    "OpenStdin",   "StdinOnce",	   "NetworkDisabled"};
 	const struct json *config = config_of(source->inspect);
 	const struct json *image = config_of(source->old_image);
 
@@ -332,9 +331,8 @@ static bool is_default_list(const struct json *list, const char *const *usual, s
 /* A newer engine masks more: an old default sent back would take that away. */
 static void drop_default_paths(struct json *host)
 {
-	static const char *const masked[] = {"/proc/kcore",	 "/proc/keys",
-					     "/proc/timer_list", "/proc/scsi",
-					     "/sys/firmware"};
+	static const char *const masked[] = {"/proc/kcore", "/proc/keys", "/proc/timer_list",
+					     "/proc/scsi", "/sys/firmware"};
 	static const char *const read_only[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 						"/proc/sysrq-trigger"};
 
@@ -396,8 +394,9 @@ static void set_host_config(const struct recreate_source *source, struct json *b
 {
 	/* Empty, zero or null they say nothing, and newer engines refuse some of them. */
 	static const char *const dropped[] = {"ContainerIDFile", "ConsoleSize", "LxcConf"};
-	static const char *const numbers[] = {"KernelMemory", "KernelMemoryTCP", "CpuCount",
-					      "CpuPercent",   "IOMaximumIOps",	 "IOMaximumBandwidth"};
+	static const char *const numbers[] = {"KernelMemory",  "KernelMemoryTCP",
+					      "CpuCount",      "CpuPercent",
+					      "IOMaximumIOps", "IOMaximumBandwidth"};
 	struct json *host = json_new_object();
 
 	/* Null is the same as not there. */

@@ -19,8 +19,9 @@ struct recreate_source {
 	 * it stopped where that matters.
 	 */
 	const struct json *inspect;
-	const struct json *old_image; /* inspect of its image; NULL: gone, all counts as set at run time */
-	const char *image;	      /* reference or id to make it from */
+	const struct json
+		*old_image; /* inspect of its image; NULL: gone, all counts as set at run time */
+	const char *image;  /* reference or id to make it from */
 	bool boot; /* that is a snapshot: an entrypoint set at run time must go through its boot */
 	/* Namespaces of containers that were made again: "container:OLD" becomes "container:NEW". */
 	const char *const *old_ids, *const *new_ids;
@@ -28,9 +29,9 @@ struct recreate_source {
 };
 
 struct recreation {
-	struct json *body;	  /* without the name */
-	struct json *connect;	  /* [{"network","endpoint"}]: networks beyond the first */
-	char *disconnect;	  /* network that the engine attaches though the old one was taken off; NULL */
+	struct json *body;    /* without the name */
+	struct json *connect; /* [{"network","endpoint"}]: networks beyond the first */
+	char *disconnect; /* network that the engine attaches though the old one was taken off; NULL */
 };
 
 void recreation_release(struct recreation *recreation);

@@ -14,8 +14,7 @@
 static struct json *own_aliases(const struct recreate_source *source, const struct json *endpoint)
 {
 	const char *id = json_string_or(source->inspect, "Id", "");
-	const char *hostname =
-		json_string_or(json_get(source->inspect, "Config"), "Hostname", "");
+	const char *hostname = json_string_or(json_get(source->inspect, "Config"), "Hostname", "");
 	struct json *list = json_new_array();
 
 	json_for_each(item, json_get(endpoint, "Aliases")) {
@@ -64,7 +63,8 @@ static bool is_primary(const char *mode, const struct json *network)
 
 	if (strcmp(mode, "default") == 0 || strcmp(mode, "bridge") == 0 || !*mode)
 		return strcmp(name, "bridge") == 0 || strcmp(name, "podman") == 0;
-	return strcmp(mode, name) == 0 || strcmp(mode, json_string_or(network, "NetworkID", "")) == 0;
+	return strcmp(mode, name) == 0 ||
+	       strcmp(mode, json_string_or(network, "NetworkID", "")) == 0;
 }
 
 void recreate_networks(const struct recreate_source *source, struct recreation *recreation)
@@ -101,6 +101,6 @@ void recreate_networks(const struct recreate_source *source, struct recreation *
 	}
 	/* A person took it off the network that it was made on. */
 	if (!found && json_is_object(networks))
-		recreation->disconnect = memory_strdup(
-			strcmp(mode, "default") == 0 || !*mode ? "bridge" : mode);
+		recreation->disconnect =
+			memory_strdup(strcmp(mode, "default") == 0 || !*mode ? "bridge" : mode);
 }

@@ -29,14 +29,14 @@ struct replace {
 	struct session *session;
 	const struct replace_options *options;
 	struct target target;
-	struct json *snapshot;	/* inspect of the snapshot's image */
-	const char *image;	/* its id; borrowed */
+	struct json *snapshot; /* inspect of the snapshot's image */
+	const char *image;     /* its id; borrowed */
 	struct restore_plan plan;
-	struct json *undo;	/* the journal */
-	char *safety;		/* reference */
-	struct helper *helper;	/* holds the journal */
-	char **new_ids;		/* of undo's containers, NULL where none was made */
-	struct json *restored;	/* the agent's answer */
+	struct json *undo;     /* the journal */
+	char *safety;	       /* reference */
+	struct helper *helper; /* holds the journal */
+	char **new_ids;	       /* of undo's containers, NULL where none was made */
+	struct json *restored; /* the agent's answer */
 	uint64_t started_ms;
 };
 
@@ -80,10 +80,11 @@ static int check_target(const struct replace *replace, struct error **err)
 		return error_hint(err, "unpause it first: docker unpause %s", target->name);
 	}
 	if (json_bool(json_get(target->inspect, "HostConfig"), "AutoRemove")) {
-		error_set(err, ERROR_REFUSED,
-			  "\"%s\" was started with --rm: stopped, it and its anonymous volumes would "
-			  "be gone, and there would be no way back",
-			  target->name);
+		error_set(
+			err, ERROR_REFUSED,
+			"\"%s\" was started with --rm: stopped, it and its anonymous volumes would "
+			"be gone, and there would be no way back",
+			target->name);
 		return error_hint(err, "boot the snapshot beside it: sidesnap run %s",
 				  replace->options->reference);
 	}
@@ -195,8 +196,8 @@ static int set_aside(struct replace *replace, struct error **err)
 static struct json *inspect_as_it_was(const struct replace *replace, const struct json *container,
 				      struct error **err)
 {
-	struct json *inspect = container_inspect(replace->session->engine,
-						 json_string(container, "id"), err);
+	struct json *inspect =
+		container_inspect(replace->session->engine, json_string(container, "id"), err);
 	struct json *host = json_get(inspect, "HostConfig");
 	struct json *from;
 
@@ -210,8 +211,8 @@ static struct json *inspect_as_it_was(const struct replace *replace, const struc
 	json_for_each(item, json_get(host, "VolumesFrom")) {
 		const char *text = json_string_or(item, NULL, "");
 		cleanup_free char *name = memory_strndup(text, strcspn(text, ":"));
-		CLEANUP(cleanup_json_free) struct json *other =
-			container_inspect(replace->session->engine, name, NULL);
+		CLEANUP(cleanup_json_free)
+		struct json *other = container_inspect(replace->session->engine, name, NULL);
 
 		if (other)
 			json_add_string(from, text);
@@ -225,8 +226,8 @@ static char *image_of(const struct replace *replace, const struct json *inspect)
 {
 	const char *id = json_string_or(inspect, "Image", "");
 	const char *name = json_string_or(json_get(inspect, "Config"), "Image", "");
-	CLEANUP(cleanup_json_free) struct json *image =
-		*name ? image_inspect(replace->session->engine, name, NULL) : NULL;
+	CLEANUP(cleanup_json_free)
+	struct json *image = *name ? image_inspect(replace->session->engine, name, NULL) : NULL;
 
 	return memory_strdup(strcmp(json_string_or(image, "Id", ""), id) == 0 ? name : id);
 }
@@ -234,7 +235,8 @@ static char *image_of(const struct replace *replace, const struct json *inspect)
 /* The snapshot as it was named, where the name means it by itself (a sidesnap.id does not). */
 static char *snapshot_name(const struct replace *replace)
 {
-	CLEANUP(cleanup_json_free) struct json *image =
+	CLEANUP(cleanup_json_free)
+	struct json *image =
 		image_inspect(replace->session->engine, replace->options->reference, NULL);
 
 	return memory_strdup(strcmp(json_string_or(image, "Id", ""), replace->image) == 0
@@ -253,7 +255,8 @@ static int join_networks(const struct replace *replace, const char *id,
 			return error_prefix(err, "cannot connect it to network \"%s\"", network);
 	}
 	if (recreation->disconnect &&
-	    network_disconnect(replace->session->engine, recreation->disconnect, id, false, err) < 0)
+	    network_disconnect(replace->session->engine, recreation->disconnect, id, false, err) <
+		    0)
 		return error_prefix(err, "cannot take it off network \"%s\"",
 				    recreation->disconnect);
 	return 0;
@@ -265,7 +268,8 @@ static int make_one(struct replace *replace, const struct json *container, size_
 {
 	bool is_target = index == 0;
 	cleanup_free char *name = undo_suffixed(container, SUFFIX_NEW), *image = NULL;
-	CLEANUP(cleanup_json_free) struct json *inspect = inspect_as_it_was(replace, container, err);
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = inspect_as_it_was(replace, container, err);
 	CLEANUP(cleanup_json_free) struct json *old_image = NULL;
 	struct recreate_source source = {.inspect = inspect, .boot = is_target, .old_ids = old_ids};
 	struct recreation recreation;
@@ -273,8 +277,8 @@ static int make_one(struct replace *replace, const struct json *container, size_
 
 	if (!inspect)
 		return -1;
-	old_image = image_inspect(replace->session->engine, json_string_or(inspect, "Image", ""),
-				  NULL);
+	old_image =
+		image_inspect(replace->session->engine, json_string_or(inspect, "Image", ""), NULL);
 	image = is_target ? snapshot_name(replace) : image_of(replace, inspect);
 	source.old_image = old_image;
 	source.image = image;
@@ -296,8 +300,8 @@ static int make_one(struct replace *replace, const struct json *container, size_
 static int make_all(struct replace *replace, struct error **err)
 {
 	const struct json *containers = json_get(replace->undo, "containers");
-	cleanup_free const char **old_ids = memory_array(NULL, json_count(containers),
-							 sizeof(*old_ids));
+	cleanup_free const char **old_ids =
+		memory_array(NULL, json_count(containers), sizeof(*old_ids));
 	size_t index = 0;
 
 	json_for_each(container, containers) {
@@ -367,16 +371,16 @@ static int wait_ready(struct replace *replace, bool *ready, struct error **err)
 	const struct json *container = undo_target(replace->undo);
 	CLEANUP(cleanup_json_free) struct json *inspect = NULL;
 	struct driver_match match;
-	uint64_t timeout_ms = replace->options->timeout_ms ? replace->options->timeout_ms
-							   : READY_TIMEOUT_MS;
+	uint64_t timeout_ms =
+		replace->options->timeout_ms ? replace->options->timeout_ms : READY_TIMEOUT_MS;
 	int result;
 
 	*ready = false;
 	if (!must_run(replace, container))
 		return 0;
 	inspect = container_inspect(replace->session->engine, replace->new_ids[0], err);
-	if (!inspect || driver_detect(replace->session->engine, inspect, replace->snapshot, &match,
-				      err) < 0)
+	if (!inspect ||
+	    driver_detect(replace->session->engine, inspect, replace->snapshot, &match, err) < 0)
 		return -1;
 	progress_phase(replace->session->progress, "waiting until %s is ready",
 		       json_string(container, "name"));
@@ -421,10 +425,12 @@ static int roll_back(struct replace *replace, struct error **err)
 			     replace->target.name);
 	} else {
 		error_append(err, STEAL_POINTER(problem));
-		error_prefix(err, "\"%s\" was not replaced, and rolling back did not come to its end",
+		error_prefix(err,
+			     "\"%s\" was not replaced, and rolling back did not come to its end",
 			     replace->target.name);
 		error_hint(err,
-			   "its old container is \"%s" SUFFIX_OLD "\" (%.12s) unless it has its name "
+			   "its old container is \"%s" SUFFIX_OLD
+			   "\" (%.12s) unless it has its name "
 			   "again, the state of its volumes is in %s; \"sidesnap doctor\" goes on",
 			   replace->target.name, replace->target.id, replace->safety);
 		/* The journal must stay for doctor. */
@@ -447,10 +453,11 @@ static void remove_old(struct replace *replace)
 		if (!is_user(container) &&
 		    container_remove(session->engine, json_string(container, "id"), false, true,
 				     &problem) < 0)
-			progress_warn(session->progress,
-				      "cannot remove the old container %.12s: %s; \"sidesnap doctor\" "
-				      "goes on",
-				      json_string(container, "id"), problem->message);
+			progress_warn(
+				session->progress,
+				"cannot remove the old container %.12s: %s; \"sidesnap doctor\" "
+				"goes on",
+				json_string(container, "id"), problem->message);
 		failpoint("replace/removed");
 	}
 	engine_set_cancel(session->engine, session->cancelled);
@@ -487,17 +494,15 @@ static struct json *make_result(const struct replace *replace, bool ready)
 	for (size_t i = 0; i < replace->plan.notes.count; i++)
 		json_add_string(notes, replace->plan.notes.items[i]);
 	json_set_bool(result, "ready", ready);
-	json_set_int(result, "duration_ms",
-		     (int64_t)(clock_monotonic_ms() - replace->started_ms));
+	json_set_int(result, "duration_ms", (int64_t)(clock_monotonic_ms() - replace->started_ms));
 	return result;
 }
 
 int snapshot_replace(struct session *session, const struct replace_options *options,
 		     struct json **result, struct error **err)
 {
-	struct replace replace = {.session = session,
-				  .options = options,
-				  .started_ms = clock_monotonic_ms()};
+	struct replace replace = {
+		.session = session, .options = options, .started_ms = clock_monotonic_ms()};
 	bool ready = false;
 	int outcome = -1;
 

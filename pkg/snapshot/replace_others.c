@@ -17,9 +17,9 @@ struct search {
 	const struct session *session;
 	const struct target *target;
 	const struct restore_plan *plan;
-	struct json *all;	 /* inspects of all other containers */
-	struct json *containers; /* of the journal */
-	char *own;		 /* id of the container that we run in, or NULL */
+	struct json *all;		     /* inspects of all other containers */
+	struct json *containers;	     /* of the journal */
+	char *own;			     /* id of the container that we run in, or NULL */
 	struct string_list users, followers; /* names, for the question */
 };
 
@@ -65,7 +65,8 @@ static bool follows_by_name(const struct search *search, const struct json *insp
 	cleanup_free char *wanted = memory_printf("container:%s", search->target->name);
 
 	for (size_t i = 0; i < 3; i++)
-		if (strcmp(json_string_or(json_get(inspect, "HostConfig"), modes[i], ""), wanted) == 0)
+		if (strcmp(json_string_or(json_get(inspect, "HostConfig"), modes[i], ""), wanted) ==
+		    0)
 			return true;
 	return false;
 }
@@ -99,7 +100,8 @@ static int check_can_stop(const struct search *search, const struct json *inspec
 	const char *name = name_of(inspect);
 
 	if (search->own && strcmp(search->own, id_of(inspect)) == 0) {
-		error_set(err, ERROR_REFUSED, "sidesnap itself runs in \"%s\", which %s", name, why);
+		error_set(err, ERROR_REFUSED, "sidesnap itself runs in \"%s\", which %s", name,
+			  why);
 		return error_hint(err, "run it from elsewhere: docker run --rm -v "
 				       "/var/run/docker.sock:/var/run/docker.sock sidesnap ...");
 	}
@@ -160,8 +162,8 @@ static int find_users(struct search *search, struct error **err)
 			continue;
 		}
 		if (check_can_stop(search, inspect,
-				   uses ? "uses a volume of the target" :
-					  "lives in a namespace of the target",
+				   uses ? "uses a volume of the target"
+					: "lives in a namespace of the target",
 				   err) < 0)
 			return -1;
 		add(search, inspect, ROLE_USER, &search->users);
@@ -211,11 +213,11 @@ static char *make_question(const struct search *search)
 		return NULL;
 	stops = *users ? memory_printf("stops and starts %s (same volumes or namespaces)", users)
 		       : memory_strdup("");
-	makes = *followers
-			? memory_printf("makes %s again (in a namespace of the target; files changed "
-					"there outside of volumes are lost)",
-					followers)
-			: memory_strdup("");
+	makes = *followers ? memory_printf(
+				     "makes %s again (in a namespace of the target; files changed "
+				     "there outside of volumes are lost)",
+				     followers)
+			   : memory_strdup("");
 	return memory_printf("replacing \"%s\" %s%s%s; go on?", search->target->name, stops,
 			     *users && *followers ? ", and " : "", makes);
 }

@@ -56,9 +56,9 @@ static bool same_place(const struct json *a, const struct json *b)
 static int add_tree(struct restore_plan *plan, const struct json *inspect, const struct json *mount,
 		    size_t index, struct error **err)
 {
-	cleanup_free char *target =
-		memory_printf("/dev/sidesnap/%zu", json_count(plan->mounts));
-	CLEANUP(cleanup_json_free) struct json *made = recreate_helper_mount(inspect, mount, target);
+	cleanup_free char *target = memory_printf("/dev/sidesnap/%zu", json_count(plan->mounts));
+	CLEANUP(cleanup_json_free)
+	struct json *made = recreate_helper_mount(inspect, mount, target);
 	const char *path = json_string_or(mount, "Destination", "");
 	struct json *tree, *place;
 
@@ -91,9 +91,11 @@ static int place_tree(struct restore_plan *plan, const struct json *inspect,
 	const char *path = json_string_or(json_first(json_get(tree, "paths")), NULL, "");
 
 	if (!*path)
-		return error_set(err, ERROR_DAMAGED, "label " LABEL_TREES " names a tree without a path");
+		return error_set(err, ERROR_DAMAGED,
+				 "label " LABEL_TREES " names a tree without a path");
 	if (!mount) {
-		note(plan, "is no volume of this container: the new one gets an anonymous volume there",
+		note(plan,
+		     "is no volume of this container: the new one gets an anonymous volume there",
 		     path);
 		return 0;
 	}
@@ -142,7 +144,8 @@ int restore_plan_make(const struct json *snapshot, const struct json *inspect,
 	json_set_int(plan->job, "workers", 0);
 	trees = *text ? json_parse(text, strlen(text), NULL) : json_new_array();
 	if (!json_is_array(trees) || json_count(trees) > TREES_MAX)
-		return error_set(err, ERROR_DAMAGED, "label " LABEL_TREES " of the snapshot is damaged");
+		return error_set(err, ERROR_DAMAGED,
+				 "label " LABEL_TREES " of the snapshot is damaged");
 	json_for_each(tree, trees)
 		if (place_tree(plan, inspect, tree, index++, err) < 0)
 			return -1;

@@ -11,10 +11,10 @@
 #include "snapshot/session.h"
 
 struct restore_plan {
-	struct json *mounts;	   /* HostConfig.Mounts of the helper */
-	struct json *job;	   /* for it */
-	struct json *places;	   /* [{"path","volume"|"source"}] in the order of the job's trees */
-	struct string_list notes;  /* for people: what is not restored, and why */
+	struct json *mounts;	  /* HostConfig.Mounts of the helper */
+	struct json *job;	  /* for it */
+	struct json *places;	  /* [{"path","volume"|"source"}] in the order of the job's trees */
+	struct string_list notes; /* for people: what is not restored, and why */
 };
 
 void restore_plan_release(struct restore_plan *plan);

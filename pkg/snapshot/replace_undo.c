@@ -40,8 +40,8 @@ static bool container_is_sound(const struct json *item, bool first)
 	if (!first && strcmp(role, ROLE_FOLLOWER) != 0 && strcmp(role, ROLE_USER) != 0)
 		return false;
 	return is_id(json_string(item, "id")) && *name && !strchr(name, '/') &&
-	       json_is_string(json_get(item, "image")) && json_is_object(json_get(item, "restart")) &&
-	       json_is_bool(json_get(item, "running"));
+	       json_is_string(json_get(item, "image")) &&
+	       json_is_object(json_get(item, "restart")) && json_is_bool(json_get(item, "running"));
 }
 
 static bool is_sound(const struct json *undo)
@@ -70,8 +70,9 @@ struct json *undo_decode(const char *text, struct error **err)
 
 	undo = bytes ? json_parse((const char *)bytes, size, NULL) : NULL;
 	if (!undo || !is_sound(undo)) {
-		error_set(err, ERROR_DAMAGED, "label " LABEL_UNDO " is no journal of a replace that "
-					      "this sidesnap understands");
+		error_set(err, ERROR_DAMAGED,
+			  "label " LABEL_UNDO " is no journal of a replace that "
+			  "this sidesnap understands");
 		return NULL;
 	}
 	return STEAL_POINTER(undo);
@@ -134,7 +135,8 @@ static bool is_running(const struct json *inspect)
 int undo_set_restart(const struct session *session, const char *id, const struct json *policy,
 		     struct error **err)
 {
-	CLEANUP(cleanup_json_free) struct json *inspect = container_inspect(session->engine, id, err);
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = container_inspect(session->engine, id, err);
 	CLEANUP(cleanup_json_free) struct json *body = json_new_object();
 	const char *is, *wanted = text_or(json_string(policy, "Name"), "no");
 	struct json *set;
@@ -160,13 +162,14 @@ struct json *undo_find_new(const struct session *session, const struct json *con
 
 	for (size_t i = 0; i < 2; i++) {
 		cleanup_free char *name = undo_suffixed(container, suffixes[i]);
-		CLEANUP(cleanup_json_free) struct json *found =
-			container_inspect(session->engine, name, NULL);
+		CLEANUP(cleanup_json_free)
+		struct json *found = container_inspect(session->engine, name, NULL);
 
 		/* Only one that is made from what the journal says: a name alone can be anybody's. */
 		if (found && strcmp(plain_name(found), name) == 0 &&
 		    strcmp(json_string_or(found, "Id", ""), json_string(container, "id")) != 0 &&
-		    strcmp(json_string_or(found, "Image", ""), json_string(container, "image")) == 0)
+		    strcmp(json_string_or(found, "Image", ""), json_string(container, "image")) ==
+			    0)
 			return STEAL_POINTER(found);
 	}
 	return NULL;
@@ -378,8 +381,7 @@ static void finish_follower(const struct session *session, const struct json *co
 	error_append(problems, problem);
 }
 
-static void finish(const struct session *session, const struct json *undo,
-		   struct error **problems)
+static void finish(const struct session *session, const struct json *undo, struct error **problems)
 {
 	json_for_each(container, json_get(undo, "containers")) {
 		CLEANUP(cleanup_json_free) struct json *made = NULL;

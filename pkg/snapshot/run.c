@@ -119,7 +119,8 @@ static struct json *make_result(const struct session *session, const struct run_
 				const char *id, const struct driver_match *match,
 				struct error **err)
 {
-	CLEANUP(cleanup_json_free) struct json *inspect = container_inspect(session->engine, id, err);
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = container_inspect(session->engine, id, err);
 	const struct json *ports = json_path(inspect, "NetworkSettings", "Ports");
 	const char *name = json_string_or(inspect, "Name", "");
 	struct json *result;

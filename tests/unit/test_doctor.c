@@ -43,7 +43,8 @@ static struct json *journal(const char *containers)
 
 static void test_journal_comes_back(void **state)
 {
-	CLEANUP(cleanup_json_free) struct json *inspect = parsed(
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = parsed(
 		"{\"Id\":\"" ID "\",\"Name\":\"/db\",\"State\":{\"Running\":true},\"HostConfig\":{"
 		"\"RestartPolicy\":{\"Name\":\"on-failure\",\"MaximumRetryCount\":3}}}");
 	CLEANUP(cleanup_json_free) struct json *undo = journal(""), *back = NULL;
@@ -150,7 +151,8 @@ static const char container[] =
 
 static void test_trees_go_where_their_path_is(void **state)
 {
-	CLEANUP(cleanup_json_free) struct json *snapshot = snapshot_with(
+	CLEANUP(cleanup_json_free)
+	struct json *snapshot = snapshot_with(
 		"[{\"paths\":[\"/gone\"]},{\"paths\":[\"/elsewhere\",\"/srv\"]},{\"paths\":[\"/data/"
 		"\"]},{\"paths\":[\"/fixed\"]}]");
 	CLEANUP(cleanup_json_free) struct json *inspect = parsed(container);
@@ -174,8 +176,8 @@ static void test_trees_go_where_their_path_is(void **state)
 
 static void test_two_trees_never_meet_in_one_volume(void **state)
 {
-	CLEANUP(cleanup_json_free) struct json *snapshot =
-		snapshot_with("[{\"paths\":[\"/data\"]},{\"paths\":[\"/again\"]}]");
+	CLEANUP(cleanup_json_free)
+	struct json *snapshot = snapshot_with("[{\"paths\":[\"/data\"]},{\"paths\":[\"/again\"]}]");
 	CLEANUP(cleanup_json_free) struct json *inspect = parsed(container);
 	struct restore_plan plan;
 	struct error *error = NULL;

@@ -156,7 +156,8 @@ static void test_clues_count_only_together(void **state)
 static void test_label_decides(void **state)
 {
 	struct driver_match match;
-	CLEANUP(cleanup_json_free) struct json *unknown = parsed(
+	CLEANUP(cleanup_json_free)
+	struct json *unknown = parsed(
 		"{\"Config\":{\"Image\":\"x\",\"Labels\":{\"sidesnap.driver\":\"oracle\"}}}");
 	struct error *error = NULL;
 
@@ -182,7 +183,8 @@ static void test_label_decides(void **state)
 
 static void test_processes_in_top(void **state)
 {
-	CLEANUP(cleanup_json_free) struct json *top =
+	CLEANUP(cleanup_json_free)
+	struct json *top =
 		parsed("{\"Titles\":[\"PID\",\"UID\",\"COMMAND\"],\"Processes\":[[\"1\",\"0\","
 		       "\"/usr/lib/bin/postgres -p 6000\"],[\"2\",\"0\",\"postgres: writer\"]]}");
 	CLEANUP(cleanup_json_free) struct json *names = parsed("[\"postgres\"]");
@@ -209,12 +211,14 @@ static void expect_text(struct values *values, const char *template, const char 
 
 static void test_values(void **state)
 {
-	CLEANUP(cleanup_json_free) struct json *definition = parsed(
+	CLEANUP(cleanup_json_free)
+	struct json *definition = parsed(
 		"{\"detect\":{\"commands\":[\"server\"],\"processes\":[\"server\"]},\"values\":{"
 		"\"port\":{\"options\":[\"-p\",\"port=\"],\"variables\":[\"PORT\"],\"default\":\"1\"},"
 		"\"word\":{\"variables\":[\"WORD\"],\"secret\":true},\"no\":{\"variables\":[\"EMPTY\"]},"
 		"\"listen\":{\"options\":[\"listen=\"]},\"loop\":{\"default\":\"x\"}}}");
-	CLEANUP(cleanup_json_free) struct json *inspect = parsed(
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = parsed(
 		"{\"Config\":{\"Cmd\":[\"client\",\"-p\",\"7\",\"server\",\"-p8\",\"-c\","
 		"\"port=9\",\"-clisten=\"],\"Env\":[\"PORT=5\",\"WORD=hush\",\"EMPTY=\"]},"
 		"\"NetworkSettings\":{\"Networks\":{\"a\":{\"IPAddress\":\"\"},\"b\":{\"IPAddress\":"

@@ -73,7 +73,7 @@ static void test_answers_of_an_engine(void **state)
 
 /* Make it and compare one member of the body. */
 static void expect_body(const char *inspect, const char *image, bool boot, const char *member,
-		   const char *expected)
+			const char *expected)
 {
 	CLEANUP(cleanup_json_free) struct json *container = parsed(inspect);
 	CLEANUP(cleanup_json_free) struct json *of = image ? parsed(image) : NULL;
@@ -92,17 +92,18 @@ static void test_entrypoint_of_the_old_image_is_left_out(void **state)
 	const char *image = "{\"Config\":{\"Entrypoint\":[\"e\"],\"Cmd\":[\"c\"]}}";
 
 	(void)state;
-	expect_body("{\"Config\":{\"Entrypoint\":[\"e\"],\"Cmd\":[\"c\"]}}", image, true, "Entrypoint",
-	       NULL);
-	expect_body("{\"Config\":{\"Entrypoint\":[\"e\"],\"Cmd\":[\"c\"]}}", image, true, "Cmd", NULL);
+	expect_body("{\"Config\":{\"Entrypoint\":[\"e\"],\"Cmd\":[\"c\"]}}", image, true,
+		    "Entrypoint", NULL);
+	expect_body("{\"Config\":{\"Entrypoint\":[\"e\"],\"Cmd\":[\"c\"]}}", image, true, "Cmd",
+		    NULL);
 	expect_body("{\"Config\":{\"Entrypoint\":[\"e\"],\"Cmd\":[\"d\"]}}", image, true, "Cmd",
-	       "[\"d\"]");
+		    "[\"d\"]");
 	expect_body("{\"Config\":{\"Entrypoint\":[\"f\"],\"Cmd\":null}}", image, true, "Entrypoint",
-	       "[\"/.sidesnap/agent\",\"boot\",\"--\",\"f\"]");
+		    "[\"/.sidesnap/agent\",\"boot\",\"--\",\"f\"]");
 	expect_body("{\"Config\":{\"Entrypoint\":[\"f\"],\"Cmd\":null}}", image, true, "Cmd", "[]");
 	/* The same entrypoint given again, which drops the image's command. */
 	expect_body("{\"Config\":{\"Entrypoint\":[\"e\"],\"Cmd\":null}}", image, true, "Entrypoint",
-	       "[\"/.sidesnap/agent\",\"boot\",\"--\",\"e\"]");
+		    "[\"/.sidesnap/agent\",\"boot\",\"--\",\"e\"]");
 }
 
 static void test_boot_is_never_doubled(void **state)
@@ -111,72 +112,77 @@ static void test_boot_is_never_doubled(void **state)
 		"{\"Config\":{\"Entrypoint\":[\"/.sidesnap/agent\",\"boot\",\"--\",\"e\"]}}";
 
 	(void)state;
-	expect_body("{\"Config\":{\"Entrypoint\":[\"/.sidesnap/agent\",\"boot\",\"--\",\"f\"]}}", image,
-	       true, "Entrypoint", "[\"/.sidesnap/agent\",\"boot\",\"--\",\"f\"]");
-	expect_body("{\"Config\":{\"Entrypoint\":[\"/.sidesnap/agent\",\"boot\",\"--\",\"e\"]}}", image,
-	       true, "Entrypoint", NULL);
+	expect_body("{\"Config\":{\"Entrypoint\":[\"/.sidesnap/agent\",\"boot\",\"--\",\"f\"]}}",
+		    image, true, "Entrypoint", "[\"/.sidesnap/agent\",\"boot\",\"--\",\"f\"]");
+	expect_body("{\"Config\":{\"Entrypoint\":[\"/.sidesnap/agent\",\"boot\",\"--\",\"e\"]}}",
+		    image, true, "Entrypoint", NULL);
 	/* Another's container that only follows is no snapshot. */
 	expect_body("{\"Config\":{\"Entrypoint\":null,\"Cmd\":[\"x\"]}}",
-	       "{\"Config\":{\"Entrypoint\":[\"e\"]}}", false, "Entrypoint", "[\"\"]");
+		    "{\"Config\":{\"Entrypoint\":[\"e\"]}}", false, "Entrypoint", "[\"\"]");
 }
 
 static void test_labels(void **state)
 {
 	(void)state;
-	expect_body("{\"Config\":{\"Labels\":{\"a\":\"1\",\"b\":\"2\",\"com.docker.compose.project\":\"p\","
-	       "\"sidesnap.id\":\"00\",\"sidesnap.role\":\"snapshot\",\"sidesnap.freeze\":\"false\"}}}",
-	       "{\"Config\":{\"Labels\":{\"a\":\"1\",\"com.docker.compose.project\":\"p\","
-	       "\"sidesnap.id\":\"00\",\"sidesnap.role\":\"snapshot\"}}}",
-	       true, "Labels",
-	       "{\"b\":\"2\",\"com.docker.compose.project\":\"p\",\"sidesnap.freeze\":\"false\"}");
+	expect_body(
+		"{\"Config\":{\"Labels\":{\"a\":\"1\",\"b\":\"2\",\"com.docker.compose.project\":\"p\","
+		"\"sidesnap.id\":\"00\",\"sidesnap.role\":\"snapshot\",\"sidesnap.freeze\":\"false\"}}}",
+		"{\"Config\":{\"Labels\":{\"a\":\"1\",\"com.docker.compose.project\":\"p\","
+		"\"sidesnap.id\":\"00\",\"sidesnap.role\":\"snapshot\"}}}",
+		true, "Labels",
+		"{\"b\":\"2\",\"com.docker.compose.project\":\"p\",\"sidesnap.freeze\":\"false\"}");
 }
 
 static void test_environment_is_compared_with_its_values(void **state)
 {
 	(void)state;
 	expect_body("{\"Config\":{\"Env\":[\"A=1\",\"B=3\",\"C=\"]}}",
-	       "{\"Config\":{\"Env\":[\"A=1\",\"B=2\"]}}", true, "Env", "[\"B=3\",\"C=\"]");
+		    "{\"Config\":{\"Env\":[\"A=1\",\"B=2\"]}}", true, "Env", "[\"B=3\",\"C=\"]");
 	expect_body("{\"Config\":{\"Env\":[\"A=1\"]}}", NULL, true, "Env", "[\"A=1\"]");
 }
 
 static void test_host_name_belongs_to_whose_network_it_is(void **state)
 {
 	(void)state;
-	expect_body("{\"Id\":\"0123456789abcdef\",\"Config\":{\"Hostname\":\"0123456789ab\"}}", NULL,
-	       true, "Hostname", NULL);
+	expect_body("{\"Id\":\"0123456789abcdef\",\"Config\":{\"Hostname\":\"0123456789ab\"}}",
+		    NULL, true, "Hostname", NULL);
 	expect_body("{\"Id\":\"0123456789abcdef\",\"Config\":{\"Hostname\":\"h\"},\"HostConfig\":{"
-	       "\"NetworkMode\":\"container:x\"}}",
-	       NULL, true, "Hostname", NULL);
+		    "\"NetworkMode\":\"container:x\"}}",
+		    NULL, true, "Hostname", NULL);
 	expect_body("{\"Id\":\"0123456789abcdef\",\"Config\":{\"Hostname\":\"h\"}}", NULL, true,
-	       "Hostname", "\"h\"");
+		    "Hostname", "\"h\"");
 }
 
 static void test_addresses(void **state)
 {
-	const char *network = "\"Config\":{\"Hostname\":\"h\"},\"HostConfig\":{\"NetworkMode\":\"n\"},"
-			      "\"NetworkSettings\":{\"Networks\":{\"n\":{\"MacAddress\":\"02:00:00:00:"
-			      "00:01\",\"IPAddress\":\"10.0.0.5\",\"Aliases\":[\"a\",\"0123456789ab\","
-			      "\"h\",\"a\"]}}}}";
+	const char *network =
+		"\"Config\":{\"Hostname\":\"h\"},\"HostConfig\":{\"NetworkMode\":\"n\"},"
+		"\"NetworkSettings\":{\"Networks\":{\"n\":{\"MacAddress\":\"02:00:00:00:"
+		"00:01\",\"IPAddress\":\"10.0.0.5\",\"Aliases\":[\"a\",\"0123456789ab\","
+		"\"h\",\"a\"]}}}}";
 	cleanup_free char *running = memory_printf(
 		"{\"Id\":\"0123456789abcdef\",\"State\":{\"Running\":true},%s", network);
 	cleanup_free char *stopped = memory_printf("{\"Id\":\"0123456789abcdef\",%s", network);
 
 	(void)state;
 	expect_body(running, NULL, true, "NetworkingConfig",
-	       "{\"EndpointsConfig\":{\"n\":{\"Aliases\":[\"a\"]}}}");
+		    "{\"EndpointsConfig\":{\"n\":{\"Aliases\":[\"a\"]}}}");
 	/* Stopped, the engine shows it only where a person wanted it. */
-	expect_body(stopped, NULL, true, "NetworkingConfig",
-	       "{\"EndpointsConfig\":{\"n\":{\"Aliases\":[\"a\"],\"MacAddress\":\"02:00:00:00:00:"
-	       "01\"}}}");
+	expect_body(
+		stopped, NULL, true, "NetworkingConfig",
+		"{\"EndpointsConfig\":{\"n\":{\"Aliases\":[\"a\"],\"MacAddress\":\"02:00:00:00:00:"
+		"01\"}}}");
 }
 
 static void test_networks_taken_away_and_namespaces_renewed(void **state)
 {
-	CLEANUP(cleanup_json_free) struct json *left = parsed(
+	CLEANUP(cleanup_json_free)
+	struct json *left = parsed(
 		"{\"HostConfig\":{\"NetworkMode\":\"n\"},\"NetworkSettings\":{\"Networks\":{\"m\":{}}}}");
-	CLEANUP(cleanup_json_free) struct json *follower =
-		parsed("{\"HostConfig\":{\"NetworkMode\":\"container:aa\",\"PidMode\":\"container:bb\","
-		       "\"IpcMode\":\"container:cc\"}}");
+	CLEANUP(cleanup_json_free)
+	struct json *follower = parsed(
+		"{\"HostConfig\":{\"NetworkMode\":\"container:aa\",\"PidMode\":\"container:bb\","
+		"\"IpcMode\":\"container:cc\"}}");
 	const char *const old_ids[] = {"aa", "bb"}, *const new_ids[] = {"xx", "yy"};
 	struct recreate_source source = {.inspect = left, .image = "s"};
 	struct recreation made;
@@ -203,21 +209,24 @@ static void test_networks_taken_away_and_namespaces_renewed(void **state)
 static void test_engine_defaults_are_left_to_the_engine(void **state)
 {
 	(void)state;
-	expect_body("{\"HostConfig\":{\"MaskedPaths\":[],\"KernelMemory\":0,\"Dns\":null,\"Links\":[\"/o:/"
-	       "me/alias\"],\"Memory\":8589934592}}",
-	       NULL, true, "HostConfig",
-	       "{\"MaskedPaths\":[],\"Memory\":8589934592,\"Links\":[\"o:alias\"]}");
+	expect_body(
+		"{\"HostConfig\":{\"MaskedPaths\":[],\"KernelMemory\":0,\"Dns\":null,\"Links\":[\"/o:/"
+		"me/alias\"],\"Memory\":8589934592}}",
+		NULL, true, "HostConfig",
+		"{\"MaskedPaths\":[],\"Memory\":8589934592,\"Links\":[\"o:alias\"]}");
 }
 
 static void test_mounts_for_a_helper(void **state)
 {
-	CLEANUP(cleanup_json_free) struct json *inspect = parsed(
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = parsed(
 		"{\"HostConfig\":{\"Mounts\":[{\"Type\":\"volume\",\"Source\":\"v\",\"Target\":\"/d/\","
 		"\"VolumeOptions\":{\"Subpath\":\"s\"}}]},\"Mounts\":[{\"Type\":\"volume\",\"Name\":"
 		"\"v\",\"Destination\":\"/d\"},{\"Type\":\"bind\",\"Source\":\"/b\",\"Destination\":"
 		"\"/e\"}]}");
 	CLEANUP(cleanup_json_free) struct json *volume = NULL, *bind = NULL;
-	CLEANUP(cleanup_json_free) struct json *expected = parsed(
+	CLEANUP(cleanup_json_free)
+	struct json *expected = parsed(
 		"{\"Type\":\"volume\",\"Source\":\"v\",\"Target\":\"/t\",\"VolumeOptions\":{\"NoCopy\":"
 		"true,\"Subpath\":\"s\"}}");
 
