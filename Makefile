@@ -106,6 +106,9 @@ $(O)/obj/$(1)/%.o: %.c $(O)/.deps-$$($(1)_LIBC) Makefile
 	@mkdir -p $$(@D)
 	$$(q)$$($(1)_CC) $$(BASE_CFLAGS) $$(WARNINGS) $$($(1)_CFLAGS) $$(CPPFLAGS) -MMD -MP -c -o $$@ $$<
 
+# Built-in drivers are included by the assembler, which leaves no dependency file.
+$(O)/obj/$(1)/pkg/driver/builtin.o: $$(wildcard pkg/driver/data/*.json)
+
 $$(foreach p,$$(packages),$$(eval $$(call archive_rule,$(1),$$(p))))
 
 # The agent that is carried inside: symbols agent_image_start and agent_image_end, const

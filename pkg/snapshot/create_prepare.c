@@ -353,6 +353,7 @@ int create_helper(struct create *create, const char *purpose, struct error **err
 {
 	bool capture = strcmp(purpose, "create") == 0;
 	cleanup_free char *freezes = string_list_join(&create->freeze.ids, ",");
+	CLEANUP(cleanup_json_free) struct json *mounts = NULL;
 	cleanup_free char *release = NULL;
 	struct helper_specification specification = {
 		.image = create->identity.base,
@@ -372,9 +373,9 @@ int create_helper(struct create *create, const char *purpose, struct error **err
 	}
 	if (capture && create->options->stopped && create->target.running)
 		specification.starts = create->target.id;
-	specification.mounts = plan_helper_mounts(&create->plan, true);
+	mounts = plan_helper_mounts(&create->plan, true);
+	specification.mounts = mounts;
 	create->helper = helper_create(create->session, &specification, err);
-	json_free(specification.mounts);
 	if (!create->helper || sort_out_files(create, err) < 0 || check_included(create, err) < 0)
 		return -1;
 	find_hidden(create);

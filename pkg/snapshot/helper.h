@@ -20,13 +20,13 @@ struct helper_specification {
 		target_id; /* lock: one helper with the purposes create and restore a target; NULL: no lock */
 	const struct json *
 		target; /* inspect of the target: userns and AppArmor profile are taken from it; may be NULL */
-	struct json *mounts; /* HostConfig.Mounts; taken over (freed); NULL: none */
-	bool join_processes; /* PidMode container:target_id */
-	bool write_volumes;  /* capabilities that a restore needs */
-	const char *freezes; /* label: comma-separated ids; NULL: "" */
-	const char *release; /* label sidesnap.release; NULL: "" */
-	const char *starts;  /* label sidesnap.starts; NULL: "" */
-	const char *undo;    /* label sidesnap.undo; NULL: "" */
+	const struct json *mounts; /* HostConfig.Mounts; copied; NULL: none */
+	bool join_processes;	   /* PidMode container:target_id */
+	bool write_volumes;	   /* capabilities that a restore needs */
+	const char *freezes;	   /* label: comma-separated ids; NULL: "" */
+	const char *release;	   /* label sidesnap.release; NULL: "" */
+	const char *starts;	   /* label sidesnap.starts; NULL: "" */
+	const char *undo;	   /* label sidesnap.undo; NULL: "" */
 };
 
 struct helper;

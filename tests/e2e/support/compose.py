@@ -17,7 +17,7 @@ def mirror():
         capture_output=True,
         text=True,
     ).stdout.split()
-    return (out[0] if out else "http://deb.debian.org/debian/").rstrip("/")
+    return out[0].rstrip("/") if out else None
 
 
 def version_two():
@@ -27,6 +27,8 @@ def version_two():
     if os.path.exists(program):
         return program, None
     base = mirror()
+    if not base:
+        return None, "apt knows no mirror of Debian"
     try:
         with urllib.request.urlopen(f"{base}/dists/sid/main/binary-amd64/Packages.xz", timeout=60) as answer:
             index = lzma.decompress(answer.read()).decode()
