@@ -187,8 +187,17 @@ $(foreach v,unit asan,$(eval $(call unit_rules,$(v))))
 	base-image clean help unit-programs asan-programs FORCE
 FORCE:
 
-all: $(release_archives) $(programs_release) ## build O/sidesnap and O/sidesnap-agent (static)
+all: $(release_archives) $(programs_release) $(O)/completion/.made ## build O/sidesnap and O/sidesnap-agent (static)
 	@scripts/sizes $(programs_release)
+
+# Manual pages and completion come from the program's own verb table.
+$(O)/completion/.made: $(O)/sidesnap
+	@mkdir -p $(O)/man $(O)/completion
+	$(q)$< man --output $(O)/man
+	$(q)$< completion bash >$(O)/completion/sidesnap.bash
+	$(q)$< completion zsh >$(O)/completion/_sidesnap
+	$(q)$< completion fish >$(O)/completion/sidesnap.fish
+	@touch $@
 
 failpoints: $(programs_failpoints) ## the same with failpoints, in O/failpoints
 ubsan: $(programs_ubsan) ## the same, trapping on undefined behaviour, in O/ubsan

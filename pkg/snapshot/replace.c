@@ -319,7 +319,9 @@ static int restore(struct replace *replace, struct error **err)
 {
 	if (json_count(replace->plan.mounts) == 0)
 		return 0;
-	progress_phase(replace->session->progress, "restoring %zu volumes",
+	progress_phase(replace->session->progress,
+		       json_count(replace->plan.mounts) == 1 ? "restoring %zu volume"
+							     : "restoring %zu volumes",
 		       json_count(replace->plan.mounts));
 	if (restore_with(replace->helper, &replace->plan, &replace->restored, err) < 0)
 		return error_prefix(err, "cannot restore the volumes");
