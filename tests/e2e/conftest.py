@@ -56,23 +56,26 @@ def engine(private_engine):
         assert found.ping(), "no engine to test on: install docker.io, or run as root with dockerd"
     before = inventory(found)
     yield found
-    left = inventory(found)
     if not found.exclusive:
         for tag in [t for t in found.tags() if t.startswith(PREFIX)]:
             found.remove_image(tag)
-        left = inventory(found)
+    left = inventory(found)
     assert left == before, f"tests left something behind: {left} instead of {before}"
 
 
 def inventory(engine):
-    """What must be the same after a session as before (the tests' images aside)."""
+    """What must be the same after a session as before; on a shared engine only what is ours."""
+
+    def ours(names):
+        return sorted(n for n in names if engine.exclusive or SESSION in n)
+
     return {
-        "containers": sorted(c["Names"][0] for c in engine.containers()),
-        "volumes": sorted(engine.volumes()),
-        "images": sorted(
+        "containers": ours(c["Names"][0] for c in engine.containers()),
+        "volumes": ours(engine.volumes()),
+        "images": ours(
             ",".join(t) or i for i, t in engine.images().items() if not any(PREFIX in x for x in t)
         ),
-        "networks": sorted(engine.networks().values()),
+        "networks": ours(engine.networks().values()),
     }
 
 

@@ -116,7 +116,8 @@ def assert_same_inspect(before, after):
 @pytest.fixture
 def db(box):
     volume = box.volume("data", trees.make_small)
-    container = box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")])
+    # KILL as its stop signal: a sleep as process 1 ignores TERM, and there are many stops here.
+    container = box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")], StopSignal="SIGKILL")
     container.volume = volume
     return container
 
@@ -176,7 +177,7 @@ def test_everything_of_the_inspect_is_kept(box, sidesnap, scratch):
         "service",
         ["serve", "with words"],
         host={
-            "Binds": [f"{named}:/data", f"{readonly}:/ro:ro", f"{scratch}:/bind:ro,rslave"],
+            "Binds": [f"{named}:/data", f"{readonly}:/ro:ro", f"{scratch}:/bind:ro,rprivate"],
             "Mounts": [
                 {"Type": "tmpfs", "Target": "/scratch", "TmpfsOptions": {"SizeBytes": 1 << 20, "Mode": 0o700}},
                 {"Type": "volume", "Target": "/anonymous"},

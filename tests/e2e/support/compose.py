@@ -50,7 +50,7 @@ def version_two():
             ["find", directory + "/x", "-type", "f", "-name", "docker-compose"], check=True, capture_output=True, text=True
         ).stdout.split()[0]
         os.makedirs(place, exist_ok=True)
-        os.rename(found, program)
+        os.replace(found, program)
     return program, None
 
 

@@ -3,7 +3,7 @@ The images that the tests run: written as archives by ourselves, or built by the
 Dockerfile; kept between sessions as tars named by the hash of what they are made from.
 """
 
-import gzip
+import fcntl
 import hashlib
 import io
 import json
@@ -295,16 +295,21 @@ class Images:
             key, make = hash_directory(source), self.write_built
         digest = hashlib.sha256(f"{name} {tag} {key}".encode()).hexdigest()[:24]
         path = os.path.join(cache_directory(), f"{name}-{digest}.tar")
-        if not os.path.exists(path):
-            part = f"{path}.{os.getpid()}"
-            try:
-                make(part, name, tag)
-                os.rename(part, path)
-            finally:
-                if os.path.exists(part):
-                    os.unlink(part)
-            self.forget_old(name, path)
+        with open(os.path.join(cache_directory(), f".{name}.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.path.exists(path):
+                self.make_cached(make, path, name, tag)
         return path
+
+    def make_cached(self, make, path, name, tag):
+        part = f"{path}.{os.getpid()}"
+        try:
+            make(part, name, tag)
+            os.rename(part, path)
+        finally:
+            if os.path.exists(part):
+                os.unlink(part)
+        self.forget_old(name, path)
 
     @staticmethod
     def forget_old(name, current):

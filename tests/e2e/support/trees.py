@@ -17,7 +17,9 @@ PAGE = 8192
 
 
 def noise(size, seed=1):
-    return random.Random(seed).randbytes(size)
+    generator = random.Random(seed)
+    whole, rest = divmod(size, 1 << 26)
+    return b"".join([generator.randbytes(1 << 26) for _ in range(whole)] + [generator.randbytes(rest)])
 
 
 def write(path, data=b"", mode=None, times=None):
