@@ -80,9 +80,11 @@ static int report_restore(void *context, const struct restore_totals *totals, st
 	return failpoint_error("restore/mid", err);
 }
 
+/* ${marked}: the hash of another tree that the volume shall count as, or NULL. */
 static int restore_one(struct opened_snapshot *snapshot, const struct tree_record *tree,
-		       const char *mount, unsigned workers, struct restore_progress *progress,
-		       struct restore_totals *totals, struct error **err)
+		       const char *mount, const struct hash *marked, unsigned workers,
+		       struct restore_progress *progress, struct restore_totals *totals,
+		       struct error **err)
 {
 	cleanup_fd int fd = open(mount, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct restore_options options = {.workers = workers,
@@ -99,6 +101,11 @@ static int restore_one(struct opened_snapshot *snapshot, const struct tree_recor
 	    failpoint_error("restore/before-mark", err) < 0)
 		return -1;
 	mark.state = MARK_RESTORED;
+	if (marked) {
+		mark.tree = *marked;
+		/* Its container has acted on that wish before, and would throw this state away. */
+		mark.replaced = true;
+	}
 	return mark_write(fd, &mark, err);
 }
 
@@ -117,10 +124,14 @@ static int restore_all(struct opened_snapshot *snapshot, const struct json *job,
 			const char *mount = json_string(item, "mount");
 			const struct tree_record *tree;
 			struct restore_totals totals = {0};
+			const char *mark = json_string(item, "mark");
+			struct hash marked;
 			struct json *answer;
 
-			if (job_check_members(item, "index mount", err) < 0)
+			if (job_check_members(item, "index mount mark", err) < 0)
 				return -1;
+			if (mark && !hash_parse(mark, &marked))
+				return error_set(err, ERROR_USAGE, "a mark of the job is no hash");
 			if (!mount || !snapshot->manifest.tree_count ||
 			    !json_uint_checked(item, "index", snapshot->manifest.tree_count - 1,
 					       &index) ||
@@ -132,8 +143,8 @@ static int restore_all(struct opened_snapshot *snapshot, const struct json *job,
 				progress.total_bytes += tree->bytes;
 				continue;
 			}
-			if (restore_one(snapshot, tree, mount, (unsigned)workers, &progress,
-					&totals, err) < 0)
+			if (restore_one(snapshot, tree, mount, mark ? &marked : NULL,
+					(unsigned)workers, &progress, &totals, err) < 0)
 				return error_prefix(err, "cannot restore \"%s\"",
 						    tree->paths.items[0]);
 			progress.files += totals.files;

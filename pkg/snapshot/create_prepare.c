@@ -206,6 +206,7 @@ static int check_no_restore(struct create *create, struct error **err)
 int create_prepare(struct create *create, struct error **err)
 {
 	struct session *session = create->session;
+	struct identity_facts facts;
 
 	progress_phase(session->progress, "looking at the container");
 	if (target_find(session, create->options->target, &create->target, err) < 0 ||
@@ -224,11 +225,14 @@ int create_prepare(struct create *create, struct error **err)
 	    choose_reference(create, err) < 0 ||
 	    plan_make(session, &create->target, create->image, create->options, &create->plan,
 		      err) < 0 ||
-	    find_writers(create, err) < 0 ||
-	    identity_find(session, &create->target, create->image, &create->identity, err) < 0)
+	    find_writers(create, err) < 0)
 		return -1;
 	command_environment(&create->target, create->image, create->options, &create->plan.driver,
 			    &create->environment, &create->omitted);
+	facts = (struct identity_facts){&create->target, create->image, &create->plan,
+					&create->environment};
+	if (identity_find(session, &facts, &create->identity, err) < 0)
+		return -1;
 	create->by_process = create->target.running && !create->options->stopped;
 	return 0;
 }

@@ -64,24 +64,93 @@ static bool same_service(const struct json *labels, const struct target *target)
 	       label_is(labels, LABEL_SERVICE, target->service);
 }
 
+static bool has_variable(const struct string_list *environment, const char *variable)
+{
+	size_t length = strcspn(variable, "=");
+
+	for (size_t i = 0; i < environment->count; i++)
+		if (strncmp(environment->items[i], variable, length) == 0 &&
+		    environment->items[i][length] == '=')
+			return true;
+	return false;
+}
+
+static bool is_volume(const struct identity_facts *facts, const char *path)
+{
+	const struct plan *plan = facts->plan;
+
+	if (json_get(json_path(facts->target->inspect, "Config", "Volumes"), path))
+		return true;
+	for (size_t i = 0; i < plan->count; i++)
+		if (string_list_has(&plan->trees[i].paths, path))
+			return true;
+	return false;
+}
+
+/* Whether the snapshot left ${path} out as well. */
+static bool left_out(const struct json *not_captured, const char *path)
+{
+	json_for_each(item, not_captured)
+		if (strcmp(json_string_or(item, "path", ""), path) == 0)
+			return true;
+	return false;
+}
+
+bool identity_holds_more(const struct json *snapshot, const struct identity_facts *facts)
+{
+	const struct json *config = json_get(snapshot, "Config");
+	const char *text = json_string_or(json_get(config, "Labels"), LABEL_NOT_CAPTURED, "[]");
+	CLEANUP(cleanup_json_free) struct json *not_captured = json_parse(text, strlen(text), NULL);
+
+	json_for_each(variable, json_get(config, "Env"))
+		if (!has_variable(facts->environment, json_string_or(variable, NULL, "")))
+			return true;
+	json_for_each(port, json_get(config, "ExposedPorts"))
+		if (!json_get(json_path(facts->target->inspect, "Config", "ExposedPorts"),
+			      json_key(port)))
+			return true;
+	json_for_each(volume, json_get(config, "Volumes"))
+		if (!is_volume(facts, json_key(volume)))
+			return true;
+	json_for_each(item, facts->plan->not_captured)
+		if (!left_out(not_captured, json_string_or(item, "path", "")))
+			return true;
+	return false;
+}
+
+/* A snapshot is the image that its container came from, and more on top. */
+static bool stands_on(const struct json *snapshot, const struct json *image)
+{
+	const struct json *layer = json_first(json_path(snapshot, "RootFS", "Layers"));
+
+	json_for_each(below, json_path(image, "RootFS", "Layers")) {
+		if (!layer || !json_equal(layer, below))
+			return false;
+		layer = json_next(layer);
+	}
+	return true;
+}
+
 static bool is_base(const struct session *session, const struct json *candidate,
-		    const struct target *target)
+		    const struct identity_facts *facts)
 {
 	CLEANUP(cleanup_json_free) struct json *inspect = NULL;
 
 	if (!candidate ||
-	    !label_is(json_get(candidate, "Labels"), LABEL_IMAGE_ID, target->image_id))
+	    !label_is(json_get(candidate, "Labels"), LABEL_IMAGE_ID, facts->target->image_id))
 		return false;
 	inspect = image_inspect(session->engine, json_string(candidate, "Id"), NULL);
 	return inspect && json_count(json_path(inspect, "RootFS", "Layers")) < BASE_LAYERS_MAX &&
 	       strcmp(json_string_or(json_path(inspect, "Config", "Labels"), LABEL_FORMAT, ""),
-		      "1") == 0;
+		      "1") == 0 &&
+	       stands_on(inspect, facts->image) && !identity_holds_more(inspect, facts);
 }
 
-int identity_find(const struct session *session, const struct target *target,
-		  const struct json *image, struct identity *identity, struct error **err)
+int identity_find(const struct session *session, const struct identity_facts *facts,
+		  struct identity *identity, struct error **err)
 {
-	const struct json *image_labels = json_path(image, "Config", "Labels");
+	const struct target *target = facts->target;
+	const struct json *image_labels = json_path(facts->image, "Config", "Labels");
 	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *images = NULL;
 	const struct json *last, *sibling, *labels;
 	bool from_snapshot = label_is(image_labels, LABEL_ROLE, "snapshot");
@@ -103,7 +172,7 @@ int identity_find(const struct session *session, const struct target *target,
 		free(identity->lineage);
 		identity->lineage = text_random_hex(16);
 	}
-	identity->base = memory_strdup(is_base(session, last, target) ? json_string(last, "Id")
-								      : target->image_id);
+	identity->base = memory_strdup(is_base(session, last, facts) ? json_string(last, "Id")
+								     : target->image_id);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #define SIDESNAP_SNAPSHOT_IDENTITY_H
 
 #include "base/json.h"
+#include "snapshot/plan.h"
 #include "snapshot/session.h"
 #include "snapshot/target.h"
 
@@ -17,9 +18,24 @@ struct identity {
 	char *created; /* RFC 3339; set anew at the instant of the state */
 };
 
-/* identity_find(session, target, image, identity, err): ${image} is the inspect of the target's image. */
-int identity_find(const struct session *session, const struct target *target,
-		  const struct json *image, struct identity *identity, struct error **err);
+/* What decides whether the helper may be made from an older snapshot. All borrowed. */
+struct identity_facts {
+	const struct target *target;
+	const struct json *image; /* inspect of the target's image */
+	const struct plan *plan;
+	const struct string_list *environment; /* "NAME=VALUE" that the new snapshot will have */
+};
+
+/*
+ * identity_holds_more(snapshot, facts): Whether the older snapshot's image (its inspect) has
+ * something that the new one is not to have: a variable, a volume or an exposed port, which
+ * a commit takes over from the helper, or data that is excluded now, which its layers carry.
+ */
+bool identity_holds_more(const struct json *snapshot, const struct identity_facts *facts);
+
+/* identity_find(session, facts, identity, err): Who the new snapshot is. 0 or -1. */
+int identity_find(const struct session *session, const struct identity_facts *facts,
+		  struct identity *identity, struct error **err);
 
 void identity_release(struct identity *identity);
 

@@ -261,6 +261,20 @@ static int plan_check_included(const struct target *target, const struct create_
 	return 0;
 }
 
+/* What was left out of a mount or of the container's own files, as it was asked for. */
+static void plan_excluded(const struct create_options *options, struct plan *plan)
+{
+	for (size_t i = 0; i < options->excluded.count; i++) {
+		const char *path = options->excluded.items[i];
+		bool known = false;
+
+		json_for_each(item, plan->not_captured)
+			known = known || strcmp(json_string_or(item, "path", ""), path) == 0;
+		if (!known)
+			plan_not_captured(plan, path, "path", "excluded on request");
+	}
+}
+
 static int plan_check_paths(const struct string_list *list, const char *option, struct error **err)
 {
 	for (size_t i = 0; i < list->count; i++)
@@ -282,6 +296,7 @@ int plan_make(const struct session *session, const struct target *target, const 
 	json_for_each(mount, json_get(target->inspect, "Mounts"))
 		plan_mount(session, target, options, plan, mount);
 	plan_tmpfs(target, plan);
+	plan_excluded(options, plan);
 	plan_details(options, plan);
 	return plan_check_included(target, options, plan, err);
 }

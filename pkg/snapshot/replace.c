@@ -103,12 +103,14 @@ static int find_all(struct replace *replace, struct error **err)
 	replace->image = json_string_or(replace->snapshot, "Id", "");
 	if (target_find(session, replace->options->target, &replace->target, err) < 0 ||
 	    check_target(replace, err) < 0 ||
-	    restore_plan_make(replace->snapshot, replace->target.inspect, &replace->plan, err) < 0)
+	    restore_plan_make(replace->snapshot, replace->target.inspect, NULL, &replace->plan,
+			      err) < 0)
 		return -1;
 	replace->undo = json_new_object();
 	json_set_int(replace->undo, "version", 1);
 	json_set_string(replace->undo, "image", replace->image);
 	json_set_string(replace->undo, "snapshot", replace->options->reference);
+	json_set(replace->undo, "places", json_copy(replace->plan.places));
 	containers = json_set_array(replace->undo, "containers");
 	json_add(containers, undo_container(ROLE_TARGET, replace->target.inspect, replace->image));
 	if (replace_find_others(session, &replace->target, &replace->plan, containers, &question,
@@ -118,6 +120,27 @@ static int find_all(struct replace *replace, struct error **err)
 		progress_note(session->progress, "%s", replace->plan.notes.items[i]);
 	replace->new_ids = memory_zalloc(json_count(containers) * sizeof(char *));
 	return question ? session_confirm(session, question, err) : 0;
+}
+
+/* Whether the safety snapshot has everything that is going to be overwritten. */
+static int check_safety(const struct replace *replace, struct error **err)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *image = snapshot_inspect(replace->session, replace->safety, err);
+	struct restore_plan back;
+	int result;
+
+	if (!image)
+		return -1;
+	result =
+		restore_plan_make(image, replace->target.inspect, replace->plan.places, &back, err);
+	if (result == 0 && json_count(back.places) != json_count(replace->plan.places))
+		result = error_set(err, ERROR_REFUSED,
+				   "the safety snapshot %s lacks some of what the restore would "
+				   "overwrite; nothing was changed",
+				   replace->safety);
+	restore_plan_release(&back);
+	return result;
 }
 
 /*
@@ -133,17 +156,24 @@ static int take_safety(struct replace *replace, struct error **err)
 					 .title = title,
 					 .safety = true,
 					 .reserve_bytes = UINT64_MAX};
+	int outcome;
 
 	image = image_inspect(replace->session->engine, replace->target.image_id, NULL);
+	/* A bind mount is captured only on request, but it would be overwritten all the same. */
+	json_for_each(place, replace->plan.places)
+		if (json_get(place, "source"))
+			string_list_add(&options.included, json_string_or(place, "path", ""));
 	/* Its data is what counts: a password on its command line must not prevent the way back. */
 	if (image && command_check(&replace->target, image, &options, NULL) < 0)
 		options.image_command = true;
-	if (snapshot_create(replace->session, &options, &result, err) < 0)
+	outcome = snapshot_create(replace->session, &options, &result, err);
+	string_list_release(&options.included);
+	if (outcome < 0)
 		return error_prefix(err, "cannot take the safety snapshot");
 	replace->safety = memory_strdup(json_string(result, "reference"));
 	json_set_string(replace->undo, "safety", replace->safety);
 	progress_note(replace->session->progress, "safety snapshot: %s", replace->safety);
-	return 0;
+	return check_safety(replace, err);
 }
 
 /* The helper that will restore carries the journal: it is there before the first change. */

@@ -83,8 +83,17 @@ static int add_tree(struct restore_plan *plan, const struct json *inspect, const
 	return 0;
 }
 
+static bool is_among(const struct json *places, const struct json *mount)
+{
+	json_for_each(place, places)
+		if (json_equal(json_get(place, "path"), json_get(mount, "Destination")))
+			return true;
+	return false;
+}
+
 static int place_tree(struct restore_plan *plan, const struct json *inspect,
-		      const struct json *tree, size_t index, struct error **err)
+		      const struct json *only, const struct json *tree, size_t index,
+		      struct error **err)
 {
 	const struct json *mount = find_mount(tree, inspect);
 	const char *type = json_string_or(mount, "Type", "");
@@ -93,6 +102,8 @@ static int place_tree(struct restore_plan *plan, const struct json *inspect,
 	if (!*path)
 		return error_set(err, ERROR_DAMAGED,
 				 "label " LABEL_TREES " names a tree without a path");
+	if (only && !is_among(only, mount))
+		return 0;
 	if (!mount) {
 		note(plan,
 		     "is no volume of this container: the new one gets an anonymous volume there",
@@ -104,10 +115,9 @@ static int place_tree(struct restore_plan *plan, const struct json *inspect,
 		     path);
 		return 0;
 	}
-	if (!json_bool(mount, "RW")) {
-		note(plan, "is mounted read-only: left as it is", path);
-		return 0;
-	}
+	/* It was captured with the rest, and its other users are asked about and stopped. */
+	if (!json_bool(mount, "RW"))
+		note(plan, "is mounted read-only in this container, and restored all the same", path);
 	return add_tree(plan, inspect, mount, index, err);
 }
 
@@ -128,7 +138,7 @@ static void note_other_volumes(struct restore_plan *plan, const struct json *ins
 }
 
 int restore_plan_make(const struct json *snapshot, const struct json *inspect,
-		      struct restore_plan *plan, struct error **err)
+		      const struct json *only, struct restore_plan *plan, struct error **err)
 {
 	const char *text = snapshot_label(snapshot, LABEL_TREES);
 	CLEANUP(cleanup_json_free) struct json *trees = NULL;
@@ -147,10 +157,31 @@ int restore_plan_make(const struct json *snapshot, const struct json *inspect,
 		return error_set(err, ERROR_DAMAGED,
 				 "label " LABEL_TREES " of the snapshot is damaged");
 	json_for_each(tree, trees)
-		if (place_tree(plan, inspect, tree, index++, err) < 0)
+		if (place_tree(plan, inspect, only, tree, index++, err) < 0)
 			return -1;
 	note_other_volumes(plan, inspect, trees);
 	return 0;
+}
+
+void restore_plan_set_marks(struct restore_plan *plan, const struct json *image)
+{
+	const char *text = snapshot_label(image, LABEL_TREES);
+	CLEANUP(cleanup_json_free)
+	struct json *trees = *text ? json_parse(text, strlen(text), NULL) : NULL;
+	struct json *item = json_first(json_get(plan->job, "trees"));
+
+	json_for_each(place, plan->places) {
+		const char *path = json_string_or(place, "path", "");
+
+		json_for_each(tree, trees) {
+			const char *hash = json_string_or(tree, "hash", "");
+
+			if (json_has_string(json_get(tree, "paths"), path) && strlen(hash) == 64 &&
+			    strspn(hash, "0123456789abcdef") == 64)
+				json_set_string(item, "mark", hash);
+		}
+		item = json_next(item);
+	}
 }
 
 int restore_with(struct helper *helper, const struct restore_plan *plan, struct json **answer,
@@ -163,8 +194,11 @@ int restore_with(struct helper *helper, const struct restore_plan *plan, struct 
 }
 
 int restore_volumes(const struct session *session, const struct json *snapshot,
-		    const struct json *inspect, struct error **err)
+		    const struct json *inspect, const struct json *only, struct error **err)
 {
+	CLEANUP(cleanup_json_free)
+	struct json *image =
+		image_inspect(session->engine, json_string_or(inspect, "Image", ""), NULL);
 	struct restore_plan plan;
 	struct helper_specification specification = {.image = json_string(snapshot, "Id"),
 						     .purpose = "restore",
@@ -173,8 +207,9 @@ int restore_volumes(const struct session *session, const struct json *snapshot,
 	struct helper *helper = NULL;
 	int result = -1;
 
-	if (restore_plan_make(snapshot, inspect, &plan, err) < 0)
+	if (restore_plan_make(snapshot, inspect, only, &plan, err) < 0)
 		goto out;
+	restore_plan_set_marks(&plan, image);
 	result = 0;
 	if (json_count(plan.mounts) == 0)
 		goto out;

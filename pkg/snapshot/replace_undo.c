@@ -323,7 +323,7 @@ static int give_volumes_back(const struct session *session, const struct json *u
 
 	progress_phase(session->progress, "restoring the volumes from %s", safety);
 	image = snapshot_inspect(session, safety, err);
-	if (!image || restore_volumes(session, image, old, err) < 0)
+	if (!image || restore_volumes(session, image, old, json_get(undo, "places"), err) < 0)
 		return error_prefix(err, "cannot restore the volumes of \"%s\" from %s",
 				    json_string(undo_target(undo), "name"), safety);
 	return 0;

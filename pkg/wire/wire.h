@@ -133,7 +133,8 @@ int wire_error_from(const struct json *json, struct error **err);
  * measure: {"operation":"measure","trees":[...as capture],"container":ID,"own":{...}}
  *   DONE {"trees":[{"files","directories","bytes","allocated_bytes","skipped":[..]}],"own":{"files","bytes"},"free"}
  *
- * restore: {"operation":"restore","trees":[{"index":0 (in the image's manifest),"mount":"/dev/sidesnap/0"}],
+ * restore: {"operation":"restore","trees":[{"index":0 (in the image's manifest),"mount":"/dev/sidesnap/0",
+ *           "mark":"<hash of the tree that the volume shall count as>" (optional)}],
  *           "manifest":"<expected hash or empty>","workers":0}
  *   Restores in full, extras removed, sets each volume's mark. PROGRESS*, DONE {"trees":[{"bytes","files","removed"}]}
  *

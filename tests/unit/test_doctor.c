@@ -160,8 +160,8 @@ static void test_trees_go_where_their_path_is(void **state)
 	const struct json *tree;
 
 	(void)state;
-	assert_int_equal(restore_plan_make(snapshot, inspect, &plan, NULL), 0);
-	assert_int_equal(json_count(plan.mounts), 2);
+	assert_int_equal(restore_plan_make(snapshot, inspect, NULL, &plan, NULL), 0);
+	assert_int_equal(json_count(plan.mounts), 3);
 	tree = json_first(json_get(plan.job, "trees"));
 	assert_int_equal(json_int(tree, "index"), 1);
 	assert_string_equal(json_string(tree, "mount"), "/dev/sidesnap/0");
@@ -170,7 +170,33 @@ static void test_trees_go_where_their_path_is(void **state)
 	assert_int_equal(json_int(tree, "index"), 2);
 	assert_string_equal(json_string(json_next(json_first(plan.mounts)), "Source"), "v");
 	assert_int_equal(plan.notes.count, 4);
-	assert_string_equal(plan.notes.items[1], "/fixed is mounted read-only: left as it is");
+	assert_string_equal(
+		plan.notes.items[1],
+		"/fixed is mounted read-only in this container, and restored all the same");
+	restore_plan_release(&plan);
+}
+
+static void test_way_back_is_no_longer_than_the_way_there(void **state)
+{
+	static const char hash[] =
+		"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+	cleanup_free char *text = memory_printf("[{\"paths\":[\"/srv\"],\"hash\":\"%s\"}]", hash);
+	CLEANUP(cleanup_json_free)
+	struct json *safety = snapshot_with("[{\"paths\":[\"/data\"]},{\"paths\":[\"/srv\"]}]");
+	CLEANUP(cleanup_json_free) struct json *image = snapshot_with(text);
+	CLEANUP(cleanup_json_free) struct json *inspect = parsed(container);
+	CLEANUP(cleanup_json_free) struct json *only = parsed("[{\"path\":\"/srv\"}]");
+	struct restore_plan plan;
+	const struct json *tree;
+
+	(void)state;
+	assert_int_equal(restore_plan_make(safety, inspect, only, &plan, NULL), 0);
+	assert_int_equal(json_count(plan.mounts), 1);
+	tree = json_first(json_get(plan.job, "trees"));
+	assert_int_equal(json_int(tree, "index"), 1);
+	assert_null(json_get(tree, "mark"));
+	restore_plan_set_marks(&plan, image);
+	assert_string_equal(json_string(tree, "mark"), hash);
 	restore_plan_release(&plan);
 }
 
@@ -183,7 +209,7 @@ static void test_two_trees_never_meet_in_one_volume(void **state)
 	struct error *error = NULL;
 
 	(void)state;
-	assert_int_equal(restore_plan_make(snapshot, inspect, &plan, &error), -1);
+	assert_int_equal(restore_plan_make(snapshot, inspect, NULL, &plan, &error), -1);
 	assert_int_equal(error->kind, ERROR_REFUSED);
 	error_free(error);
 	restore_plan_release(&plan);
@@ -200,7 +226,7 @@ static void test_damaged_labels(void **state)
 		struct restore_plan plan;
 		struct error *error = NULL;
 
-		assert_int_equal(restore_plan_make(snapshot, inspect, &plan, &error), -1);
+		assert_int_equal(restore_plan_make(snapshot, inspect, NULL, &plan, &error), -1);
 		assert_int_equal(error->kind, ERROR_DAMAGED);
 		error_free(error);
 		restore_plan_release(&plan);
@@ -214,6 +240,7 @@ int main(void)
 		cmocka_unit_test(test_journals_that_make_no_sense),
 		cmocka_unit_test(test_owner_of_a_helper),
 		cmocka_unit_test(test_trees_go_where_their_path_is),
+		cmocka_unit_test(test_way_back_is_no_longer_than_the_way_there),
 		cmocka_unit_test(test_two_trees_never_meet_in_one_volume),
 		cmocka_unit_test(test_damaged_labels),
 	};

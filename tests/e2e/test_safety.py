@@ -1,0 +1,114 @@
+"""
+What must never leak into an image, stay frozen or be lost on the way back: cases that were found by
+looking for them, each of which went wrong once.
+"""
+
+import pytest
+
+from support import trees
+from support.api import wait_for
+
+
+def config_of(box, reference):
+    return box.engine.image(reference)["Config"]
+
+
+def layers_of(box, reference):
+    return box.engine.image(reference)["RootFS"]["Layers"]
+
+
+@pytest.fixture
+def db(box):
+    volume = box.volume("data", trees.make_small)
+    container = box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")], StopSignal="SIGKILL")
+    container.volume = volume
+    return container
+
+
+# ---- what the older snapshot that a helper is made from would hand on ----
+
+
+def test_variable_of_an_older_snapshot_is_not_handed_on(box, sidesnap):
+    """A commit unions the helper's variables, and the helper's are those of the image it is made from."""
+    container = box.run("db", "busybox", ["sleep", "1000"], Env=["SECRET=hunter2"])
+    first, second, third = box.tag(), box.tag(), box.tag()
+    sidesnap.create(container.name, first, "--with-env", "SECRET")
+    assert "SECRET=hunter2" in config_of(box, first)["Env"]
+    sidesnap.create(container.name, second)
+    assert "hunter2" not in str(box.engine.image(second)) + str(box.engine.history(second))
+    sidesnap.create(container.name, third)
+    assert layers_of(box, third)[: len(layers_of(box, second))] == layers_of(box, second), "no longer built upon"
+
+
+def test_what_is_excluded_now_is_in_no_layer(box, sidesnap, db):
+    """An older snapshot has it in its packs; made from that, the new image would carry it along."""
+    first, second, third = box.tag(), box.tag(), box.tag()
+    sidesnap.create(db.name, first)
+    sidesnap.create(db.name, second, "--exclude", "/data/file")
+    assert layers_of(box, first)[-1] not in layers_of(box, second)
+    sidesnap.create(db.name, third, "--exclude", "/data/file")
+    assert layers_of(box, second)[-1] in layers_of(box, third)
+
+
+def test_file_included_once_is_not_in_the_next(box, sidesnap, scratch):
+    """A bind mount that was asked for becomes a VOLUME or an own file of that image only."""
+    with open(scratch + "/key", "w") as file:
+        file.write("topsecret")
+    container = box.run("db", "busybox", ["sleep", "1000"], [(scratch + "/key", "/etc/key"), (scratch, "/asked")])
+    first, second = box.tag(), box.tag()
+    sidesnap.create(container.name, first, "--include", "/etc/key", "--include", "/asked")
+    assert set(config_of(box, first)["Volumes"]) == {"/asked"}
+    sidesnap.create(container.name, second)
+    assert not config_of(box, second).get("Volumes")
+    assert layers_of(box, first)[-1] not in layers_of(box, second)
+
+
+# ---- the way back of a replace ----
+
+
+def test_container_of_a_snapshot_starts_after_a_way_back(box, sidesnap, db):
+    """Its boot looks at the volume's mark, which must be its own and not the safety snapshot's."""
+    first, second = box.tag(), box.tag()
+    sidesnap.create(db.name, first)
+    db.exec("echo two >/data/file")
+    sidesnap.create(db.name, second)
+    booted = box.boot("copy", first, mounts=[(box.volume("copy"), "/data")], host={})
+    booted.exec("echo three >/data/file")
+    result = sidesnap.at("replace/named", "error")("replace", booted.name, second, "--yes", code=None)
+    assert result.code != 0 and booted.exists(), result
+    assert booted.exec("cat /data/file") == "three\n"
+    booted.stop(0)
+    booted.start()
+    wait_for(lambda: booted.exec("cat /data/file", check=False)[1] == "three\n", "it starts again")
+
+
+def test_way_back_touches_only_what_was_touched(box, sidesnap, db):
+    """A volume that the snapshot has not is in use by others meanwhile: it is none of ours."""
+    tag = box.tag()
+    other = box.volume("other")
+    both = box.run("both", "busybox", ["sleep", "1000"], [(db.volume, "/data"), (other, "/other")], StopSignal="SIGKILL")
+    writer = box.run("writer", "busybox", ["sleep", "1000"], [(other, "/other")])
+    sidesnap.create(both.name, tag, "--exclude", "/other")
+    db.stop(0)
+    process = sidesnap.at("replace/restored", "sleep:2").start("replace", both.name, tag, "--yes", "--no-start")
+    wait_for(lambda: not both.state()["Running"], "the stop", 60)
+    writer.exec("echo precious >/other/new")
+    process.terminate()
+    process.communicate(timeout=120)
+    assert both.exists() and both.state()["Running"]
+    assert writer.exec("cat /other/new") == "precious\n"
+
+
+def test_bind_mount_that_would_be_overwritten_is_in_the_safety_snapshot(box, sidesnap, scratch):
+    """It is captured only on request, and overwritten by a snapshot that has it: so there is a way back."""
+    with open(scratch + "/file", "w") as file:
+        file.write("one")
+    container = box.run("db", "busybox", ["sleep", "1000"], [(scratch, "/asked")], StopSignal="SIGKILL")
+    tag = box.tag()
+    sidesnap.create(container.name, tag, "--include", "/asked")
+    with open(scratch + "/file", "w") as file:
+        file.write("two")
+    result = sidesnap.at("replace/named", "error")("replace", container.name, tag, "--yes", code=None)
+    assert result.code != 0
+    with open(scratch + "/file") as file:
+        assert file.read() == "two"
