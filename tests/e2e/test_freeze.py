@@ -108,6 +108,28 @@ def test_interrupt_ends_it_cleanly(box, db):
         assert not box.helpers() and not box.engine.has_image(tag), point
 
 
+def test_interrupt_at_any_moment_leaves_nothing(box, db):
+    """Also in the middle of the commit, which the engine finishes although nobody waits for it."""
+    began = time.monotonic()
+    box.sidesnap.create(db.name, box.tag())
+    whole = time.monotonic() - began
+    before = box.engine.images()
+    for part in (0.2, 0.4, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95):
+        tag = box.tag()
+        process = box.sidesnap.start("create", db.name, "-t", tag)
+        time.sleep(whole * part)
+        code, _out, err = interrupt(process)
+        assert code in (CANCELLED, 0), (part, err)
+        time.sleep(0.5)
+        new = {i: t for i, t in box.engine.images().items() if i not in before}
+        assert list(new.values()) in ([[tag]], []), (part, code, new, err)
+        assert len(new) == (code == 0), (part, code, new, err)
+        for identity in new:
+            box.engine.remove_image(identity)
+        assert_running(db)
+        assert not box.helpers()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_other_signals_end_it_cleanly_too(box, db, number):
     tag = box.tag()

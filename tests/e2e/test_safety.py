@@ -3,10 +3,13 @@ What must never leak into an image, stay frozen or be lost on the way back: case
 looking for them, each of which went wrong once.
 """
 
+import os
+
 import pytest
 
 from support import trees
 from support.api import wait_for
+from support.cli import family
 
 
 def config_of(box, reference):
@@ -61,6 +64,70 @@ def test_file_included_once_is_not_in_the_next(box, sidesnap, scratch):
     sidesnap.create(container.name, second)
     assert not config_of(box, second).get("Volumes")
     assert layers_of(box, first)[-1] not in layers_of(box, second)
+
+
+# ---- what stays frozen, and what was not frozen at all ----
+
+
+def test_thaw_that_fails_is_left_to_the_watchdog(box, sidesnap, db):
+    """An engine that restarts refuses for a moment: nobody may go home before the thaw."""
+    tag = box.tag()
+    result = sidesnap.at("freeze/thaw", "error")("create", db.name, "-t", tag, code=None)
+    assert result.code not in (0, None), result
+    wait_for(lambda: not db.state()["Paused"], "the thaw", 10)
+    assert not box.engine.has_image(tag) and not box.helpers()
+
+
+def kill_all(process):
+    for one in reversed(family(process)):
+        os.kill(one, 9)
+    process.communicate()
+
+
+def test_next_create_repairs_what_an_interrupted_one_left(box, sidesnap, db):
+    """Command and watchdog in one container, killed together: not a person's pause, never for ever."""
+    process = sidesnap.at("freeze/paused", "sleep:60").start("create", db.name, "-t", box.tag())
+    wait_for(lambda: db.state()["Paused"], "the freeze")
+    kill_all(process)
+    assert db.state()["Paused"]
+    result = sidesnap.json("create", db.name, "-t", box.tag())
+    assert result["frozen"] == [db.name] and not db.state()["Paused"] and not box.helpers()
+
+
+def test_watchdog_leaves_no_label_that_would_end_a_later_pause(box, sidesnap, db):
+    """What it has repaired must not be repaired once more when a person has paused the container."""
+    result = sidesnap.at("freeze/paused")("create", db.name, "-t", box.tag(), code=None)
+    assert result.code == -9
+    wait_for(lambda: not box.helpers(), "the watchdog clears away", 20)
+    db.pause()
+    assert sidesnap.json("doctor")["actions"] == [] and db.state()["Paused"]
+
+
+def test_freeze_of_another_create_is_no_pause_of_a_person(box, sidesnap, db):
+    """Seen while it is frozen by the other, it must be frozen again when the other has gone."""
+    peer = box.run("peer", "busybox", ["sleep", "1000"], [(db.volume, "/data")], StopSignal="SIGKILL")
+    first = sidesnap.at("create/captured", "sleep:3").start("create", db.name, "-t", box.tag())
+    wait_for(lambda: peer.state()["Paused"], "the freeze")
+    result = sidesnap.json("create", peer.name, "-t", box.tag())
+    first.communicate(timeout=120)
+    assert sorted(result["frozen"]) == sorted([db.name, peer.name]), result
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--stopped"])
+def test_stopped_target_that_is_started_meanwhile(box, sidesnap, db, option):
+    """Its data was written while it was read: that is not a snapshot of a stopped container."""
+    if option == "--quiet":
+        db.stop(0)
+    tag = box.tag()
+    process = sidesnap.at("create/frozen", "sleep:2").start("create", db.name, "-t", tag, "--json", option)
+    wait_for(lambda: any(h["State"] == "running" for h in box.helpers()), "the helper", 60)
+    wait_for(lambda: not db.state()["Running"], "the stop", 60)
+    db.start()
+    out, err = process.communicate(timeout=180)
+    if process.returncode == 0 and option == "--quiet":
+        assert box.engine.image(tag)["Config"]["Labels"]["sidesnap.consistency"] == "frozen", (out, err)
+    else:
+        assert b"started while it was being read" in err, (out, err)
 
 
 # ---- the way back of a replace ----
