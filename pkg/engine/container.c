@@ -9,6 +9,8 @@
 #include "engine/client.h"
 #include "engine/frames.h"
 
+#define REMOVAL_ATTEMPTS 10
+#define REMOVAL_PAUSE_MS 200
 #define REMOVAL_WAIT_MS 30000
 
 /* "/containers/ID" and the formatted rest. */
@@ -158,21 +160,37 @@ static int await_removal(struct engine *engine, const char *id, struct error **e
 	}
 }
 
+/*
+ * podman refuses with 500 while a container that has just ended is between two states
+ * ("could not be stopped ... container state improper: stopped"); a moment later it does not.
+ */
+static bool is_between_states(const struct error *problem)
+{
+	return problem->http_status == 500 && strstr(problem->message, "state improper");
+}
+
 int container_remove(struct engine *engine, const char *id, bool volumes, bool force,
 		     struct error **err)
 {
 	cleanup_free char *rest = memory_printf("?v=%d&force=%d", volumes, force);
-	cleanup_error struct error *problem = NULL;
 
-	if (engine_call(engine, "DELETE", container_path(engine, id, rest), NULL, NULL, &problem) ==
-		    0 ||
-	    problem->kind == ERROR_NOT_FOUND)
-		return 0;
-	if (problem->http_status == 409 && strstr(problem->message, "already in progress"))
-		return await_removal(engine, id, err);
-	if (err)
-		*err = STEAL_POINTER(problem);
-	return -1;
+	for (int attempt = 1;; attempt++) {
+		cleanup_error struct error *problem = NULL;
+
+		if (engine_call(engine, "DELETE", container_path(engine, id, rest), NULL, NULL,
+				&problem) == 0 ||
+		    problem->kind == ERROR_NOT_FOUND)
+			return 0;
+		if (problem->http_status == 409 && strstr(problem->message, "already in progress"))
+			return await_removal(engine, id, err);
+		if (attempt == REMOVAL_ATTEMPTS || !is_between_states(problem)) {
+			if (err)
+				*err = STEAL_POINTER(problem);
+			return -1;
+		}
+		if (transport_pause(engine->transport, REMOVAL_PAUSE_MS, err) < 0)
+			return -1;
+	}
 }
 
 int container_rename(struct engine *engine, const char *id, const char *name, struct error **err)
