@@ -82,6 +82,8 @@ def normal(inspect):
     short = inspect["Id"][:12]
     config = inspect["Config"] = dict(inspect["Config"])
     config["Env"] = sorted(config.get("Env") or [])
+    if config["User"] in ("0", "root"):
+        config["User"] = ""  # an empty one would be filled from the helper at the commit
     if config["Hostname"] == short:
         config["Hostname"] = "ID"
     config["Labels"] = {

@@ -3,13 +3,16 @@ What must never leak into an image, stay frozen or be lost on the way back: case
 looking for them, each of which went wrong once.
 """
 
+import json
 import os
+import subprocess
+import sys
 
 import pytest
 
 from support import trees
 from support.api import wait_for
-from support.cli import family
+from support.cli import REFUSED, family
 
 
 def config_of(box, reference):
@@ -128,6 +131,67 @@ def test_stopped_target_that_is_started_meanwhile(box, sidesnap, db, option):
         assert box.engine.image(tag)["Config"]["Labels"]["sidesnap.consistency"] == "frozen", (out, err)
     else:
         assert b"started while it was being read" in err, (out, err)
+
+
+def test_deleted_below_a_new_directory_stays_deleted(box, sidesnap):
+    """A stopped container's new directory is read whole: the older snapshot's files in it must go."""
+    container = box.run("db", "busybox", ["sleep", "1000"], StopSignal="SIGKILL")
+    container.exec("mkdir -p /new/inner; echo a >/new/gone; echo b >/new/inner/gone; echo c >/new/kept")
+    sidesnap.create(container.name, box.tag())
+    container.exec("rm -r /new/gone /new/inner")
+    container.stop(0)
+    first, second = box.tag(), box.tag()
+    sidesnap.create(container.name, first)
+    sidesnap.create(container.name, second)
+    for tag in (first, second):
+        assert box.boot(tag.partition(":")[0][-5:], tag).exec("find /new") == "/new\n/new/kept\n"
+
+
+def test_secret_in_a_health_check_or_a_shell_s_line_stops_the_create(box, sidesnap):
+    shell = box.run("shell", "busybox", ["sh", "-c", "sleep 1000; server --requirepass hunter2"])
+    check = {"Test": ["CMD-SHELL", "mysqladmin ping --password='hunter2'"]}
+    health = box.run("health", "busybox", ["sleep", "1000"], Healthcheck=check)
+    for container in (shell, health):
+        result = sidesnap.fails(REFUSED, "create", container.name, "-t", box.tag(), says=["secret"])
+        assert "hunter2" not in result.out + result.err
+    tag = box.tag()
+    sidesnap.create(health.name, tag, "--image-command")
+    assert "hunter2" not in str(box.engine.image(tag))
+
+
+# ---- what does not fit into one message ----
+
+
+def test_very_many_own_files(box, sidesnap):
+    """The list of changes is longer than a message to the agent may be: npm install, apt-get install."""
+    fill = "p=/srv/$(printf '%0150d' 0); mkdir $p; cd $p; seq 30000 | sed s/^/f/ | xargs touch; touch /full; sleep 1000"
+    container = box.run("db", "busybox", ["sh", "-c", f"mkdir -p /srv; {fill}"], StopSignal="SIGKILL")
+    wait_for(lambda: container.exec("ls /full", check=False)[0] == 0, "the files", 120)
+    tag = box.tag()
+    result = sidesnap.json("create", container.name, "-t", tag)
+    assert result["own"]["files"] >= 30000
+    container.exec("rm -r /srv/*; echo one >/srv/one")
+    container.stop(0)
+    sidesnap.create(container.name, box.tag())
+    again = box.tag()
+    sidesnap.create(container.name, again)
+    assert box.boot("copy", again, ["sleep", "1000"]).exec("ls /srv") == "one\n"
+
+
+def test_very_many_sockets(box, sidesnap):
+    """What is not captured is listed in a label, which must not grow with what a volume holds."""
+    make = (
+        "import os, socket, sys\n"
+        "os.chdir(sys.argv[1])\n"
+        "for i in range(3000):\n"
+        "    socket.socket(socket.AF_UNIX).bind('s%05d' % i + 'x' * 90)\n"
+    )
+    volume = box.volume("data", lambda path: subprocess.run([sys.executable, "-c", make, path], check=True))
+    container = box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")])
+    tag = box.tag()
+    sidesnap.create(container.name, tag)
+    label = config_of(box, tag)["Labels"]["sidesnap.not-captured"]
+    assert len(label) < 200000 and json.loads(label)[-1]["type"] == "more"
 
 
 # ---- the way back of a replace ----

@@ -37,6 +37,29 @@ static void words_that_are_none(void **state)
 	assert_false(command_word_is_secret("", "password"));
 }
 
+static void secrets_inside_of_a_shell_s_line(void **state)
+{
+	static const char *const secret[] = {"exec redis-server --requirepass hunter2",
+					     "PASSWORD=hunter2 ./run",
+					     "mysqladmin ping --password='hunter2'",
+					     "psql postgres://app:hunter2@db/app || exit 1"};
+	static const char *const none[] = {"exec redis-server --requirepass $PASSWORD",
+					   "redis-server --requirepass \"$PASSWORD\"",
+					   "export PASSWORD=\"$(cat /run/secrets/db)\"; exec run",
+					   "mysqladmin ping -p\"$MYSQL_ROOT_PASSWORD\"",
+					   "echo password: none"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(secret) / sizeof(secret[0]); i++) {
+		cleanup_free char *name = command_find_secret("-c", secret[i]);
+
+		assert_non_null(name);
+		assert_null(strstr(name, "hunter2"));
+	}
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		assert_null(command_find_secret("-c", none[i]));
+}
+
 static struct json *parse(const char *text)
 {
 	struct json *json = json_parse(text, strlen(text), NULL);
@@ -104,6 +127,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words_that_are_secrets),
 		cmocka_unit_test(words_that_are_none),
+		cmocka_unit_test(secrets_inside_of_a_shell_s_line),
 		cmocka_unit_test(boot_is_put_in_front_once),
 		cmocka_unit_test(variables_are_state_asked_for_or_omitted),
 	};

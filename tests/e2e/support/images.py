@@ -279,9 +279,22 @@ class Images:
             tag = f"{PREFIX}{name}:1"
             path = self.cached(name, tag)
             with open(path, "rb") as file:
-                self.engine.load(file)
-            self.loaded[name] = tag
+                self.loaded[name] = self.load(file, name, tag)
         return self.loaded[name]
+
+    def load(self, file, name, tag):
+        """The tag to use: on an engine that is shared another run must not take ours away."""
+        if self.engine.exclusive:
+            self.engine.load(file)
+            return tag
+        own = f"{PREFIX}{name}:{os.getpid()}"
+        with open(os.path.join(cache_directory(), ".load.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.engine.load(file)
+            repository, _, version = own.partition(":")
+            self.engine.call("POST", f"/images/{tag}/tag", {"repo": repository, "tag": version})
+            self.engine.remove_image(tag)
+        return own
 
     def cached(self, name, tag):
         if name in self.makers:
