@@ -216,7 +216,7 @@ static void *wait_for_signal(void *context)
 
 	while (sigwait(signals, &number) != 0)
 		;
-	error_set(&err, ERROR_CANCELLED, "the helper was told to stop");
+	error_set(&err, ERROR_CANCELLED, "cancelled by \"sidesnap cancel\"");
 	channel_send_last(WIRE_FAILED, wire_error_json(err), 128 + number);
 }
 

@@ -21,6 +21,7 @@
 #include "tree/seed.h"
 
 #define SKIPPED_BYTES_MAX (1U << 20) /* of paths named in DONE */
+#define READY_PART_MAX (512U << 10)  /* JSON may need six bytes for one of a path */
 #define RESERVE_MIN (1ULL << 30)
 #define PREPARE_NICE 10
 #define IO_WEIGHT_LOW ((2 << 13) | 7) /* best effort, lowest level (linux/ioprio.h) */
@@ -306,6 +307,26 @@ static int prepare(struct capture_job *state, struct error **err)
 	return open_capture(state, err);
 }
 
+/* Into READY, which is sent in parts when they are many; the last part is returned. */
+static struct json *send_own_paths(struct json *ready, const struct string_list *paths)
+{
+	struct json *list = json_set_array(ready, "own_paths");
+	size_t size = 0;
+
+	for (size_t i = 0; i < paths->count; i++) {
+		if (size > READY_PART_MAX) {
+			json_set_bool(ready, "more", true);
+			channel_send(WIRE_READY, ready);
+			ready = json_new_object();
+			list = json_set_array(ready, "own_paths");
+			size = 0;
+		}
+		job_add_path(list, paths->items[i]);
+		size += strlen(paths->items[i]) + 16;
+	}
+	return ready;
+}
+
 static void send_ready(struct capture_job *state)
 {
 	struct json *ready = json_new_object(), *trees;
@@ -321,16 +342,8 @@ static void send_ready(struct capture_job *state)
 		json_set_int(tree, "bytes", (int64_t)state->measures[i].bytes);
 		json_set_int(tree, "files", (int64_t)state->measures[i].files);
 	}
-	if (state->own && strcmp(own_source(state), "stream") == 0) {
-		const struct string_list *paths = own_paths(state->own);
-		struct json *list = json_set_array(ready, "own_paths");
-		size_t size = 0;
-
-		for (size_t i = 0; i < paths->count && size < WIRE_PAYLOAD_MAX / 2; i++) {
-			job_add_path(list, paths->items[i]);
-			size += 2 * strlen(paths->items[i]) + 16;
-		}
-	}
+	if (state->own && strcmp(own_source(state), "stream") == 0)
+		ready = send_own_paths(ready, own_paths(state->own));
 	channel_send(WIRE_READY, ready);
 }
 
@@ -396,12 +409,14 @@ static int end_seed(struct capture_job *state, const struct message *message, st
 }
 
 /* GO: what was changed in the container up to the freeze, and when that was. */
-static int take_go(struct capture_job *state, const struct message *message, struct error **err)
+static int take_go(struct capture_job *state, const struct message *message, bool *is_last,
+		   struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *go = message_json(message, err);
 
-	if (!go || job_check_members(go, "changes created", err) < 0)
+	if (!go || job_check_members(go, "changes created more", err) < 0)
 		return -1;
+	*is_last = !json_bool(go, "more");
 	if (json_string(go, "created")) {
 		free(state->manifest.created);
 		state->manifest.created = memory_strdup(json_string(go, "created"));
@@ -430,8 +445,7 @@ static int receive_seeds(struct capture_job *state, struct error **err)
 			seed_free(seed);
 			seed = seed_new();
 		} else if (message.type == WIRE_GO) {
-			result = take_go(state, &message, err);
-			is_go = true;
+			result = take_go(state, &message, &is_go, err);
 		} else {
 			result = error_set(err, ERROR_CANCELLED, "the command ended the capture");
 		}

@@ -155,7 +155,7 @@ static int parse_attributes(struct job_member *member, const struct json *list, 
 }
 
 static const char entry_members[] =
-	"path path64 type mode uid gid mtime size link link64 device deleted attributes hardlink "
+	"path path64 type mode uid gid mtime size link link64 device deleted whole attributes hardlink "
 	"hardlink64 hash";
 
 int job_member_parse(struct job_member *parsed, const struct json *json, struct error **err)
@@ -188,6 +188,7 @@ int job_member_parse(struct job_member *parsed, const struct json *json, struct 
 	    job_uint(json, "gid", UINT32_MAX, &gid, err) < 0 ||
 	    job_uint(json, "size", 1ULL << 53, &member->size, err) < 0)
 		return error_prefix(err, "member \"%s\"", member->path);
+	member->whole = json_bool(json, "whole");
 	member->mode = type | ((mode_t)mode & 07777);
 	member->uid = (uid_t)uid;
 	member->gid = (gid_t)gid;

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "snapshot/snapshot.h"
@@ -15,6 +16,10 @@
 
 #define RETRY_FIRST_S 2
 #define RETRY_LAST_S 60
+
+/* An engine gives ten seconds for a stop; the repairs need some of them. */
+#define GRACE_MS 5000
+#define KILL_MS 1000
 
 static void note_actions(struct command *command, const struct json *result)
 {
@@ -84,6 +89,38 @@ static bool wait_for_end(const struct command *command, unsigned seconds)
 	return *command->session.cancelled != 0;
 }
 
+/* Whether all others have ended in time. */
+static bool others_end(uint64_t timeout_ms)
+{
+	uint64_t until = clock_monotonic_ms() + timeout_ms;
+	const struct timespec pause = {0, 50000000L};
+
+	for (;;) {
+		reap();
+		if (kill(-1, 0) < 0)
+			return true;
+		if (clock_monotonic_ms() > until)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+}
+
+/*
+ * The end of process 1 kills everything in the container, watchdogs too. Before that the
+ * commands of an exec are told, to thaw and clean up, and what they leave is repaired.
+ */
+static void end_all(struct command *command)
+{
+	cleanup_error struct error *problem = NULL;
+
+	if (getpid() != 1 || kill(-1, SIGTERM) < 0 || others_end(GRACE_MS))
+		return;
+	kill(-1, SIGKILL);
+	others_end(KILL_MS);
+	if (examine(command, &problem) < 0)
+		progress_warn(command->session.progress, "doctor: %s", problem->message);
+}
+
 int verb_sidecar_run(struct command *command, struct json **result, struct error **err)
 {
 	unsigned pause = RETRY_FIRST_S;
@@ -106,5 +143,6 @@ int verb_sidecar_run(struct command *command, struct json **result, struct error
 	}
 	progress_note(command->session.progress, "sidesnap is ready; use it by exec");
 	wait_for_end(command, 0);
+	end_all(command);
 	return 0;
 }

@@ -205,8 +205,10 @@ struct own_sender {
 	struct helper *helper;
 	const struct string_list *hidden;
 	struct string_list sent; /* folders that went whole */
+	char *gone;		 /* the last path that is not there: nothing below it is */
 	char *parent;		 /* of the path asked for, absolute */
 	bool first_only, done;	 /* only the folder itself is wanted */
+	bool whole;		 /* the next member is a folder of which all follows */
 	bool wanted;		 /* data of the present member goes on */
 };
 
@@ -237,6 +239,9 @@ static int own_entry(void *context, const struct tar_entry *member, struct error
 		link = path_clean(target);
 	}
 	entry = make_entry(path + 1, member, link ? link + 1 : NULL);
+	if (sender->whole && S_ISDIR(member->mode))
+		json_set_bool(entry, "whole", true);
+	sender->whole = false;
 	sender->wanted = true;
 	sender->done = sender->first_only;
 	return helper_send(sender->helper, WIRE_ENTRY, entry, err);
@@ -277,8 +282,11 @@ static int own_send_path(const struct session *session, struct own_sender *sende
 	const char *slash = strrchr(path, '/');
 	uint64_t mode = 0;
 
-	if (!stat && problem->kind == ERROR_NOT_FOUND)
+	if (!stat && problem->kind == ERROR_NOT_FOUND) {
+		free(sender->gone);
+		sender->gone = memory_strdup(path);
 		return own_send_deleted(sender, path, err);
+	}
 	if (!stat) {
 		error_append(err, STEAL_POINTER(problem));
 		return -1;
@@ -289,7 +297,8 @@ static int own_send_path(const struct session *session, struct own_sender *sende
 		slash == path ? memory_strdup("/") : memory_strndup(path, (size_t)(slash - path));
 	sender->first_only = (mode & GO_MODE_DIRECTORY) && !whole;
 	sender->done = false;
-	if (whole)
+	sender->whole = whole;
+	if (whole && (mode & GO_MODE_DIRECTORY))
 		string_list_add(&sender->sent, path);
 	if (container_archive_read(session->engine, target->id, path, &callbacks, sender,
 				   &problem) == 0 ||
@@ -327,15 +336,19 @@ int own_send(const struct session *session, struct helper *helper, const struct 
 		/* What is no UTF-8 cannot be asked for by name: it stays as the parent has it. */
 		if (!path || is_hidden(hidden, path) || was_sent(&sender, path))
 			continue;
-		if (own_send_path(session, &sender, target, path, false, err) < 0) {
-			result = -1;
+		/* Each question takes the engine milliseconds, and the paths are in order. */
+		if (sender.gone && path_is_at_or_under(path, sender.gone))
+			result = own_send_deleted(&sender, path, err);
+		else
+			result = own_send_path(session, &sender, target, path, false, err);
+		if (result < 0)
 			goto out;
-		}
 	}
 	json_set_string(end, "stream", "own");
 	result = helper_send(helper, WIRE_END, end, err);
 out:
 	string_list_release(&sender.sent);
 	free(sender.parent);
+	free(sender.gone);
 	return result;
 }

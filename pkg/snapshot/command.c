@@ -74,6 +74,7 @@ static bool names_a_secret(const char *text, size_t size)
 /* A value behind "...password=": a path (a secret's file) or a variable is none. */
 static bool is_plain_value(const char *value)
 {
+	value += strspn(value, "'\"");
 	return *value && *value != '/' && *value != '$' && *value != '-';
 }
 
@@ -97,25 +98,57 @@ bool command_word_is_secret(const char *previous, const char *word)
 	       is_plain_value(word);
 }
 
-static int check_words(const struct target *target, const struct json *words,
+char *command_find_secret(const char *previous, const char *word)
+{
+	/* What parts words for a shell: a command may be one long word of "sh -c". */
+	static const char blanks[] = " \t\r\n;&|()";
+	cleanup_free char *copy = NULL;
+	char *rest, *part, *before = NULL;
+
+	bool is_line = strpbrk(word, blanks) != NULL;
+
+	if ((!is_line || !strchr(word, '=')) && command_word_is_secret(previous, word)) {
+		const char *name = strchr(word, '=') || !*previous ? word : previous;
+
+		return memory_strndup(name, strcspn(name, "=:"));
+	}
+	if (!is_line)
+		return NULL;
+	rest = copy = memory_strdup(word);
+	while ((part = strsep(&rest, blanks))) {
+		part += strspn(part, "'\"");
+		if (!*part)
+			continue;
+		if (command_word_is_secret(before ? before : "", part)) {
+			const char *name = strchr(part, '=') || !before ? part : before;
+
+			return memory_strndup(name, strcspn(name, "=:"));
+		}
+		before = part;
+	}
+	return NULL;
+}
+
+static int check_words(const struct target *target, const char *what, const struct json *words,
 		       const struct json *image_words, struct error **err)
 {
 	const char *previous = "";
 
 	json_for_each(item, words) {
 		const char *word = json_string_or(item, NULL, "");
+		cleanup_free char *name = json_has_string(image_words, word)
+						  ? NULL
+						  : command_find_secret(previous, word);
 
-		if (command_word_is_secret(previous, word) && !json_has_string(image_words, word)) {
-			error_set(
-				err, ERROR_REFUSED,
-				"the command of container \"%s\" seems to hold a secret (behind "
-				"\"%.*s\"), which the snapshot would carry to everybody who has it",
-				target->name, (int)strcspn(*previous ? previous : word, "="),
-				*previous ? previous : word);
+		if (name) {
+			error_set(err, ERROR_REFUSED,
+				  "the %s of container \"%s\" seems to hold a secret (behind "
+				  "\"%s\"), which the snapshot would carry to everybody who has it",
+				  what, target->name, name);
 			return error_hint(err, "give the secret to the container by a variable or "
 					       "a file instead, or use --image-command, so that "
-					       "the snapshot has the image's command and you pass "
-					       "yours again at \"docker run\"");
+					       "the snapshot has the image's command and health "
+					       "check, and you pass yours again at \"docker run\"");
 		}
 		previous = word;
 	}
@@ -130,10 +163,13 @@ int command_check(const struct target *target, const struct json *image,
 
 	if (options->image_command)
 		return 0;
-	if (check_words(target, json_get(config, "Entrypoint"),
-			json_get(image_config, "Entrypoint"), err) < 0)
+	if (check_words(target, "command", json_get(config, "Entrypoint"),
+			json_get(image_config, "Entrypoint"), err) < 0 ||
+	    check_words(target, "command", json_get(config, "Cmd"), json_get(image_config, "Cmd"),
+			err) < 0)
 		return -1;
-	return check_words(target, json_get(config, "Cmd"), json_get(image_config, "Cmd"), err);
+	return check_words(target, "health check", json_path(config, "Healthcheck", "Test"),
+			   json_path(image_config, "Healthcheck", "Test"), err);
 }
 
 void command_environment(const struct target *target, const struct json *image,

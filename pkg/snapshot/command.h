@@ -22,7 +22,7 @@ struct json *command_strip_boot(const struct json *entrypoint);
 
 /*
  * command_check(target, image, options, err):
- * ERROR_REFUSED when a word of the container's command, that is not the image's own, looks like a
+ * ERROR_REFUSED when a word of the container's command or health check, that is not the image's own, looks like a
  * secret; the hint gives the ways on. Nothing with --image-command.
  */
 int command_check(const struct target *target, const struct json *image,
@@ -36,6 +36,13 @@ int command_check(const struct target *target, const struct json *image,
 void command_environment(const struct target *target, const struct json *image,
 			 const struct create_options *options, const struct driver_match *driver,
 			 struct string_list *kept, struct string_list *omitted);
+
+/*
+ * command_find_secret(previous, word):
+ * The same, also within a word that is a line for a shell. The name that gives it away,
+ * without the secret, to be freed; NULL: none.
+ */
+char *command_find_secret(const char *previous, const char *word);
 
 /* command_word_is_secret(previous, word): Whether a word (after ${previous}, or "") looks like a secret. */
 bool command_word_is_secret(const char *previous, const char *word);

@@ -20,6 +20,11 @@
 /* A writer that appears while we read makes the create start again, so often. */
 #define ATTEMPTS 3
 
+#define GO_PART_MAX (512U << 10)
+
+/* What a stop may take beyond the container's own time-out. */
+#define STOP_TIME_MS 60000
+
 static struct json *capture_job(const struct create *create)
 {
 	struct json *job = create_job(create, "capture"), *extra, *list;
@@ -71,16 +76,19 @@ static int send_seeds(struct create *create, struct error **err)
 	return 0;
 }
 
+static bool prepare_is_due(const struct create *create)
+{
+	return create->plan.driver.driver && create->target.running && !create->target.paused &&
+	       !create->options->stopped;
+}
+
 static int run_prepare(struct create *create, struct error **err)
 {
 	const struct driver_match *driver = &create->plan.driver;
 
-	if (!driver->driver || !create->target.running || create->target.paused ||
-	    create->options->stopped)
+	if (!prepare_is_due(create))
 		return 0;
 	progress_phase(create->session->progress, "preparing %s", driver->driver->name);
-	create->freeze.release = create->release;
-	create->freeze.release_target = create->target.id;
 	create->freeze.release_due = create->release != NULL;
 	if (driver_prepare(create->session->engine, create->target.id, driver, err) < 0)
 		return error_prefix(err, "cannot prepare %s in container \"%s\"",
@@ -91,14 +99,33 @@ static int run_prepare(struct create *create, struct error **err)
 
 static int stop_target(struct create *create, struct error **err)
 {
+	int64_t timeout_s = json_int(json_get(create->target.inspect, "Config"), "StopTimeout");
+
 	if (!create->options->stopped || !create->target.running)
 		return 0;
 	progress_phase(create->session->progress, "stopping \"%s\"", create->target.name);
 	create->stopped_by_us = true;
+	watchdog_expect(create->freeze.watchdog,
+			STOP_TIME_MS + (timeout_s > 0 ? (uint64_t)timeout_s * 1000 : 0));
 	if (container_stop(create->session->engine, create->target.id, -1, err) < 0)
 		return error_prefix(err, "cannot stop container \"%s\"", create->target.name);
+	watchdog_expect(create->freeze.watchdog, 0);
 	failpoint("create/stopped");
 	return 0;
+}
+
+/* Without --force a tag is never moved, also not one that somebody made meanwhile. */
+static int check_tag_is_free(const struct create *create, const char *reference, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *taken = NULL;
+
+	if (create->options->force)
+		return 0;
+	taken = image_inspect(create->session->engine, reference, NULL);
+	if (!taken)
+		return 0;
+	error_set(err, ERROR_EXISTS, "it was given to another image meanwhile");
+	return error_hint(err, "choose another tag, or use --force to move it");
 }
 
 /* /changes as [[path, kind]...] without what is hidden. */
@@ -120,11 +147,51 @@ static struct json *find_changes(struct create *create, struct error **err)
 	return changes;
 }
 
+/* GO, in parts where a message cannot hold all: JSON may need six bytes for one of a path. */
+static int send_go(const struct create *create, const struct json *changes, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *go = json_new_object();
+	struct json *part = json_set_array(go, "changes");
+	size_t size = 0;
+
+	json_set_string(go, "created", create->identity.created);
+	json_for_each(change, changes) {
+		if (size > GO_PART_MAX) {
+			json_set_bool(go, "more", true);
+			if (helper_send(create->helper, WIRE_GO, go, err) < 0)
+				return -1;
+			json_free(STEAL_POINTER(go));
+			go = json_new_object();
+			part = json_set_array(go, "changes");
+			size = 0;
+		}
+		json_add(part, json_copy(change));
+		size += strlen(json_string_or(json_first(change), NULL, "")) + 16;
+	}
+	return helper_send(create->helper, WIRE_GO, go, err);
+}
+
+/* What READY has in further parts: own files of the parent. */
+static int receive_own_paths(struct create *create, struct json *ready, struct error **err)
+{
+	bool more = json_bool(ready, "more");
+
+	while (more) {
+		CLEANUP(cleanup_json_free) struct json *part = NULL;
+
+		if (helper_wait(create->helper, WIRE_READY, &part, err) < 0)
+			return -1;
+		json_for_each(path, json_get(part, "own_paths"))
+			json_add(json_get(ready, "own_paths"), json_copy(path));
+		more = json_bool(part, "more");
+	}
+	return 0;
+}
+
 /* From the freeze to the last byte read. */
 static int read_frozen(struct create *create, const struct json *ready, struct error **err)
 {
-	CLEANUP(cleanup_json_free) struct json *go = json_new_object();
-	struct json *changes;
+	CLEANUP(cleanup_json_free) struct json *changes = NULL;
 
 	if (stop_target(create, err) < 0 ||
 	    freeze_wait_turn(&create->freeze, helper_id(create->helper), err) < 0)
@@ -132,17 +199,17 @@ static int read_frozen(struct create *create, const struct json *ready, struct e
 	progress_phase(create->session->progress,
 		       create->freeze.ids.count ? "reading (%zu container%s frozen)" : "reading",
 		       create->freeze.ids.count, create->freeze.ids.count == 1 ? "" : "s");
-	if (freeze_begin(&create->freeze, err) < 0)
+	if (freeze_begin(&create->freeze, helper_id(create->helper), err) < 0) {
+		create->disturbed = create->freeze.disturbed;
 		return -1;
+	}
 	failpoint("create/frozen");
 	free(create->identity.created);
 	create->identity.created = clock_format(clock_now());
 	changes = find_changes(create, err);
 	if (!changes)
 		return -1;
-	json_set(go, "changes", changes);
-	json_set_string(go, "created", create->identity.created);
-	if (helper_send(create->helper, WIRE_GO, go, err) < 0)
+	if (send_go(create, changes, err) < 0)
 		return -1;
 	if (!create->by_process &&
 	    own_send(create->session, create->helper, &create->target, changes,
@@ -151,31 +218,56 @@ static int read_frozen(struct create *create, const struct json *ready, struct e
 	if (helper_wait(create->helper, WIRE_CAPTURED, NULL, err) < 0)
 		return -1;
 	failpoint("create/captured");
-	if (freeze_check(&create->freeze, err) < 0) {
-		create->disturbed = true;
+	if (freeze_check(&create->freeze, helper_id(create->helper), err) < 0) {
+		create->disturbed = create->freeze.disturbed;
 		return -1;
 	}
 	return 0;
+}
+
+/* One that is not frozen by us, or was made to run again meanwhile, has written. */
+static int check_target_still(struct create *create, struct error **err)
+{
+	const char *before =
+		json_string_or(json_get(create->target.inspect, "State"), "StartedAt", "");
+	CLEANUP(cleanup_json_free)
+	struct json *now = container_inspect(create->session->engine, create->target.id, NULL);
+
+	if (!now || strcmp(json_string_or(json_get(now, "State"), "StartedAt", ""), before) == 0)
+		return 0;
+	create->disturbed = true;
+	error_set(err, ERROR_BUSY, "container \"%s\" was started while it was being read",
+		  create->target.name);
+	return error_hint(err, "nothing was kept; try again");
+}
+
+static bool is_known_writer(const struct create *create, const char *id)
+{
+	return string_list_has(&create->freeze.ids, id) || strcmp(create->target.id, id) == 0;
 }
 
 /* Whether somebody who can write began to run and was not frozen. */
 static int check_no_new_writer(struct create *create, struct error **err)
 {
 	struct string_list now = {0}, unfreezable = {0};
+	const char *who = NULL;
 	int result = 0;
 
 	if (create->options->live)
 		return 0;
-	if (writers_find(create->session, &create->target, &create->plan, &now, &unfreezable, err) <
-	    0)
+	if (check_target_still(create, err) < 0)
+		return -1;
+	if (writers_find(create->session, &create->target, &create->plan, &now, &unfreezable, NULL,
+			 err) < 0)
 		result = -1;
-	for (size_t i = 0; i < now.count && result == 0; i++) {
-		if (string_list_has(&create->freeze.ids, now.items[i]) ||
-		    strcmp(now.items[i], create->target.id) == 0)
-			continue;
+	for (size_t i = 0; i < now.count && !who; i++)
+		if (!is_known_writer(create, now.items[i]))
+			who = now.items[i];
+	if (!who && unfreezable.count)
+		who = unfreezable.items[0];
+	if (result == 0 && who) {
 		error_set(err, ERROR_BUSY,
-			  "container %.12s began to write the same data while it was read",
-			  now.items[i]);
+			  "container %s began to write the same data while it was read", who);
 		result = error_hint(err, "try again");
 		create->disturbed = true;
 	}
@@ -191,12 +283,16 @@ int create_capture(struct create *create, struct error **err)
 	int result;
 
 	progress_phase(create->session->progress, "starting the helper");
-	if (helper_start(create->helper, job, &ready, err) < 0 || send_seeds(create, err) < 0 ||
-	    run_prepare(create, err) < 0 ||
-	    freeze_arm(&create->freeze,
+	create->freeze.release = prepare_is_due(create) ? create->release : NULL;
+	create->freeze.release_target = create->target.id;
+	/* Before the driver's prepare: what that did is undone as well when we die. */
+	if (helper_start(create->helper, job, &ready, err) < 0 ||
+	    receive_own_paths(create, ready, err) < 0 || send_seeds(create, err) < 0 ||
+	    freeze_arm(&create->freeze, helper_id(create->helper),
 		       create->options->stopped && create->target.running ? create->target.id
 									  : NULL,
-		       err) < 0)
+		       err) < 0 ||
+	    run_prepare(create, err) < 0)
 		return -1;
 	create->session->heartbeat = freeze_heartbeat;
 	create->session->heartbeat_context = &create->freeze;
@@ -330,11 +426,18 @@ int create_commit(struct create *create, struct json **result, struct error **er
 		.bytes = bytes,
 	};
 	config = image_config(&facts);
+	/*
+	 * The engine finishes a commit whose request was given up, and nobody would know the
+	 * image: so it is waited for, and taken back after it.
+	 */
+	engine_set_cancel(engine, NULL);
 	image = image_commit(engine, helper_id(create->helper), config, "sidesnap create", "", err);
+	engine_set_cancel(engine, create->session->cancelled);
 	if (!image)
 		return error_prefix(err, "cannot commit the snapshot");
 	failpoint("create/committed");
 	if (session_check(create->session, err) < 0 ||
+	    check_tag_is_free(create, reference, err) < 0 ||
 	    image_tag(engine, image, create->reference.repository, create->reference.tag, err) <
 		    0) {
 		cleanup_error struct error *problem = NULL;
@@ -356,7 +459,7 @@ static int create_once(struct session *session, const struct create_options *opt
 	int outcome = -1;
 
 	create_init(&create, session, options);
-	if (create_prepare(&create, err) == 0 && create_helper(&create, "create", err) == 0 &&
+	if (create_prepare(&create, true, err) == 0 && create_helper(&create, "create", err) == 0 &&
 	    create_capture(&create, err) == 0)
 		outcome = create_commit(&create, result, err);
 	*again = create.disturbed;

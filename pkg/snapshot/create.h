@@ -42,8 +42,12 @@ void create_init(struct create *create, struct session *session,
 		 const struct create_options *options);
 void create_release(struct create *create);
 
-/* create_prepare(create, err): Everything that can be known and refused before a helper exists. */
-int create_prepare(struct create *create, struct error **err);
+/*
+ * create_prepare(create, capture, err):
+ * Everything that can be known and refused before a helper exists. ${capture}: not only a
+ * look, so what an interrupted create has left is repaired first.
+ */
+int create_prepare(struct create *create, bool capture, struct error **err);
 
 /* create_job(create, operation): The job for the agent, without what only a capture has; to be freed. */
 struct json *create_job(const struct create *create, const char *operation);

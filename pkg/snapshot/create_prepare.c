@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "snapshot/archive_stream.h"
 #include "snapshot/command.h"
+#include "snapshot/doctor.h"
 #include "snapshot/helper_lock.h"
 #include "snapshot/labels.h"
 #include "snapshot/writers.h"
@@ -46,10 +47,17 @@ static void start_again(struct create *create)
 
 void create_release(struct create *create)
 {
-	freeze_end(&create->freeze, NULL);
+	cleanup_error struct error *problem = NULL;
+
+	if (freeze_end(&create->freeze, &problem) < 0)
+		progress_warn(create->session->progress, "%s", problem->message);
 	start_again(create);
 	create->session->heartbeat = NULL;
-	helper_free(create->helper);
+	/* What is still to be repaired stands in its labels. */
+	if (create->freeze.frozen.count || create->stopped_by_us)
+		helper_abandon(create->helper);
+	else
+		helper_free(create->helper);
 	freeze_release(&create->freeze);
 	for (size_t i = 0; create->seeds && i < create->plan.count; i++)
 		json_free(create->seeds[i]);
@@ -162,10 +170,11 @@ static int find_writers(struct create *create, struct error **err)
 	cleanup_free char *who = NULL;
 
 	if (writers_find(create->session, &create->target, &create->plan, &create->freeze.ids,
-			 &create->unfreezable, err) < 0)
+			 &create->unfreezable, &create->freeze.paused, err) < 0)
 		return -1;
 	if (create->options->live) {
 		string_list_release(&create->freeze.ids);
+		string_list_release(&create->freeze.paused);
 		return 0;
 	}
 	if (create->options->stopped && create->target.running && create->freeze.ids.count &&
@@ -203,14 +212,44 @@ static int check_no_restore(struct create *create, struct error **err)
 	return error_hint(err, "wait for it, or run \"sidesnap doctor\"");
 }
 
-int create_prepare(struct create *create, struct error **err)
+/*
+ * A create that was killed together with its watchdog may have left the target frozen or
+ * stopped. It must not be taken for a person's doing.
+ */
+static int repair_interrupted(struct create *create, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *helpers = helper_list(create->session, err);
+	bool repaired = false;
+
+	if (!helpers)
+		return -1;
+	json_for_each(helper, helpers) {
+		const struct json *labels = json_path(helper, "Config", "Labels");
+
+		if (strcmp(json_string_or(labels, LABEL_PURPOSE, ""), "create") != 0 ||
+		    (strcmp(json_string_or(labels, LABEL_TARGET, ""), create->target.id) != 0 &&
+		     !strstr(json_string_or(labels, LABEL_FREEZES, ""), create->target.id)) ||
+		    helper_is_alive(create->session, helper))
+			continue;
+		progress_note(create->session->progress,
+			      "repairing what an interrupted create has left of \"%s\"",
+			      create->target.name);
+		if (doctor_repair_create(create->session, helper, err) < 0)
+			return -1;
+		repaired = true;
+	}
+	return repaired ? target_refresh(create->session, &create->target, err) : 0;
+}
+
+int create_prepare(struct create *create, bool capture, struct error **err)
 {
 	struct session *session = create->session;
 	struct identity_facts facts;
 
 	progress_phase(session->progress, "looking at the container");
 	if (target_find(session, create->options->target, &create->target, err) < 0 ||
-	    check_options(create, err) < 0 || check_no_restore(create, err) < 0)
+	    (capture && repair_interrupted(create, err) < 0) || check_options(create, err) < 0 ||
+	    check_no_restore(create, err) < 0)
 		return -1;
 	create->image = image_inspect(session->engine, create->target.image_id, err);
 	if (!create->image) {

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "driver/driver.h"
+#include "snapshot/doctor.h"
 #include "snapshot/doctor_owner.h"
 #include "snapshot/helper_lock.h"
 #include "snapshot/labels.h"
@@ -163,6 +164,26 @@ static void repair_create(struct doctor *doctor, const struct json *helper)
 	/* Its labels are needed as long as something is left to do. */
 	if (json_count(doctor->problems) == problems)
 		remove_helper(doctor, helper);
+}
+
+int doctor_repair_create(const struct session *session, const struct json *helper,
+			 struct error **err)
+{
+	struct doctor doctor = {.session = *session};
+	CLEANUP(cleanup_json_free) struct json *helpers = helper_list(session, err);
+	CLEANUP(cleanup_json_free) struct json *actions = json_new_array();
+	CLEANUP(cleanup_json_free) struct json *problems = json_new_array();
+
+	if (!helpers)
+		return -1;
+	doctor.session.cancelled = &never_cancelled;
+	doctor.helpers = helpers;
+	doctor.actions = actions;
+	doctor.problems = problems;
+	repair_create(&doctor, helper);
+	if (!json_count(problems))
+		return 0;
+	return error_set(err, ERROR_FAILED, "%s", json_string_or(json_first(problems), NULL, ""));
 }
 
 /* ---- replaces ---- */

@@ -7,6 +7,9 @@
 #include "base/memory.h"
 #include "snapshot/create.h"
 
+/* A job is one message, in which JSON may need six bytes for one of a path. */
+#define CHANGES_MAX (512U << 10)
+
 static struct json *plan_trees(const struct create *create, const struct json *measured,
 			       uint64_t *total)
 {
@@ -65,13 +68,24 @@ static int add_changes(struct create *create, struct json *job, struct error **e
 	CLEANUP(cleanup_json_free)
 	struct json *found = container_changes(create->session->engine, create->target.id, err);
 	struct json *changes = json_set_array(json_get(job, "own"), "changes");
+	size_t size = 0;
 
 	if (!found)
 		return -1;
 	json_for_each(item, found) {
-		struct json *pair = json_add(changes, json_new_array());
+		const char *path = json_string_or(item, "Path", "/");
+		struct json *pair;
 
-		json_add_string(pair, json_string_or(item, "Path", "/"));
+		size += strlen(path) + 16;
+		if (size > CHANGES_MAX) {
+			progress_note(
+				create->session->progress,
+				"the container changed very many files of its own: their size is "
+				"that of the first ones");
+			break;
+		}
+		pair = json_add(changes, json_new_array());
+		json_add_string(pair, path);
 		json_add(pair, json_new_int(json_int(item, "Kind")));
 	}
 	return 0;
@@ -85,7 +99,7 @@ int snapshot_plan(struct session *session, const struct create_options *options,
 	int outcome = -1;
 
 	create_init(&create, session, options);
-	if (create_prepare(&create, err) < 0 || create_helper(&create, "measure", err) < 0)
+	if (create_prepare(&create, false, err) < 0 || create_helper(&create, "measure", err) < 0)
 		goto out;
 	job = create_job(&create, "measure");
 	progress_phase(session->progress, "measuring");

@@ -29,22 +29,26 @@ void freeze_release(struct freeze *freeze)
 
 	if (freeze_end(freeze, &problem) < 0)
 		progress_warn(freeze->session->progress, "%s", problem->message);
-	watchdog_dismiss(STEAL_POINTER(freeze->watchdog));
+	if (freeze->frozen.count)
+		watchdog_abandon(STEAL_POINTER(freeze->watchdog));
+	else
+		watchdog_dismiss(STEAL_POINTER(freeze->watchdog));
 	string_list_release(&freeze->ids);
+	string_list_release(&freeze->paused);
 	string_list_release(&freeze->frozen);
 }
 
-int freeze_arm(struct freeze *freeze, const char *starts, struct error **err)
+int freeze_arm(struct freeze *freeze, const char *helper, const char *starts, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *release = NULL;
 
-	if (!freeze->ids.count && !starts)
+	if (!freeze->ids.count && !starts && !freeze->release)
 		return 0;
 	if (freeze->release) {
 		release = json_new_object();
 		json_set(release, freeze->release_target, json_copy(freeze->release));
 	}
-	freeze->watchdog = watchdog_start(freeze->session->engine, release, starts, err);
+	freeze->watchdog = watchdog_start(freeze->session->engine, helper, release, starts, err);
 	return freeze->watchdog ? 0 : -1;
 }
 
@@ -58,7 +62,8 @@ static bool overlaps(const struct freeze *freeze, const struct json *helper)
 
 	string_list_split(&ids, label, ',');
 	for (size_t i = 0; i < ids.count && !found; i++)
-		found = string_list_has(&freeze->ids, ids.items[i]);
+		found = string_list_has(&freeze->ids, ids.items[i]) ||
+			string_list_has(&freeze->paused, ids.items[i]);
 	string_list_release(&ids);
 	return found;
 }
@@ -83,7 +88,7 @@ int freeze_wait_turn(struct freeze *freeze, const char *own_helper, struct error
 	uint64_t until = clock_monotonic_ms() + TURN_TIMEOUT_MS;
 	bool told = false;
 
-	if (!freeze->ids.count)
+	if (!freeze->ids.count && !freeze->paused.count)
 		return 0;
 	for (;;) {
 		cleanup_free char *name = NULL;
@@ -122,6 +127,7 @@ static int freeze_one(struct freeze *freeze, const char *id, struct error **err)
 	if (!changed) {
 		/* Not ours to thaw. */
 		free(freeze->frozen.items[--freeze->frozen.count]);
+		freeze->disturbed = true;
 		error_set(err, ERROR_BUSY, "container %.12s was paused by somebody else meanwhile",
 			  id);
 		return error_hint(err,
@@ -132,8 +138,51 @@ static int freeze_one(struct freeze *freeze, const char *id, struct error **err)
 	return 0;
 }
 
-int freeze_begin(struct freeze *freeze, struct error **err)
+static int check_is_paused(struct freeze *freeze, const char *id, struct error **err)
 {
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = container_inspect(freeze->session->engine, id, err);
+
+	if (!inspect)
+		return -1;
+	if (json_bool(json_get(inspect, "State"), "Paused"))
+		return 0;
+	freeze->disturbed = true;
+	error_set(err, ERROR_BUSY, "container \"%s\" was thawed while it was being read",
+		  json_string_or(inspect, "Name", "/?") + 1);
+	return error_hint(err, "nothing was kept; try again");
+}
+
+/*
+ * What seemed to be paused by a person may have been another create's freeze, which began
+ * before we looked and can end at any time: such a create is still there, or has thawed it.
+ */
+static int check_paused(struct freeze *freeze, const char *own_helper, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *helpers = NULL;
+
+	if (!freeze->paused.count)
+		return 0;
+	helpers = helper_list(freeze->session, err);
+	if (!helpers)
+		return -1;
+	json_for_each(helper, helpers) {
+		if (strcmp(json_string_or(helper, "Id", ""), own_helper) == 0 ||
+		    !overlaps(freeze, helper) || !helper_is_alive(freeze->session, helper))
+			continue;
+		freeze->disturbed = true;
+		return error_set(err, ERROR_BUSY, "another create freezes the same containers");
+	}
+	for (size_t i = 0; i < freeze->paused.count; i++)
+		if (check_is_paused(freeze, freeze->paused.items[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+int freeze_begin(struct freeze *freeze, const char *own_helper, struct error **err)
+{
+	if (check_paused(freeze, own_helper, err) < 0)
+		return -1;
 	freeze->started_ms = clock_monotonic_ms();
 	for (size_t i = 0; i < freeze->ids.count; i++) {
 		if (freeze_one(freeze, freeze->ids.items[i], err) < 0) {
@@ -146,28 +195,18 @@ int freeze_begin(struct freeze *freeze, struct error **err)
 	return 0;
 }
 
-int freeze_check(struct freeze *freeze, struct error **err)
+int freeze_check(struct freeze *freeze, const char *own_helper, struct error **err)
 {
-	for (size_t i = 0; i < freeze->frozen.count; i++) {
-		const char *id = freeze->frozen.items[i];
-		CLEANUP(cleanup_json_free)
-		struct json *inspect = container_inspect(freeze->session->engine, id, err);
-
-		if (!inspect)
+	for (size_t i = 0; i < freeze->frozen.count; i++)
+		if (check_is_paused(freeze, freeze->frozen.items[i], err) < 0)
 			return -1;
-		if (!json_bool(json_get(inspect, "State"), "Paused")) {
-			error_set(err, ERROR_BUSY,
-				  "container \"%s\" was thawed while it was being read",
-				  json_string_or(inspect, "Name", "/?") + 1);
-			return error_hint(err, "nothing was kept; try again");
-		}
-	}
-	return 0;
+	return check_paused(freeze, own_helper, err);
 }
 
 int freeze_end(struct freeze *freeze, struct error **err)
 {
 	struct engine *engine = freeze->session->engine;
+	struct string_list left = {0};
 	int result = 0;
 
 	if (!freeze->frozen.count && !freeze->release_due)
@@ -178,18 +217,21 @@ int freeze_end(struct freeze *freeze, struct error **err)
 		const char *id = freeze->frozen.items[i - 1];
 		cleanup_error struct error *problem = NULL;
 
-		if (container_unpause(engine, id, NULL, &problem) < 0 &&
+		if ((failpoint_error("freeze/thaw", &problem) < 0 ||
+		     container_unpause(engine, id, NULL, &problem) < 0) &&
 		    problem->kind != ERROR_NOT_FOUND) {
 			error_prefix(&problem, "cannot thaw container %.12s", id);
 			error_hint(&problem, "run \"sidesnap doctor\" or \"docker unpause %.12s\"",
 				   id);
 			error_append(err, STEAL_POINTER(problem));
+			string_list_add(&left, id);
 			result = -1;
 		}
 	}
 	if (freeze->frozen.count)
 		freeze->duration_ms = clock_monotonic_ms() - freeze->started_ms;
 	string_list_release(&freeze->frozen);
+	freeze->frozen = left;
 	if (freeze->release && freeze->release_due &&
 	    driver_run_release(engine, freeze->release_target, freeze->release, err) < 0)
 		result = error_prefix(err, "the driver's release command failed");

@@ -18,21 +18,31 @@ struct freeze {
 	const struct session *session;
 	struct string_list ids;	   /* to freeze */
 	struct string_list frozen; /* frozen by us and not thawed yet */
+	struct string_list paused; /* by a person, as it seems: they must stay so while we read */
 	struct watchdog *watchdog;
 	const char *release_target; /* container whose driver wants a release; borrowed */
 	const struct json *release; /* its commands; borrowed */
 	bool release_due;	    /* the driver's prepare has run */
+	bool disturbed;		    /* somebody paused or thawed one: worth another attempt */
 	uint64_t started_ms, duration_ms;
 };
 
 /* freeze_init(freeze, session): Nothing to freeze yet. */
 void freeze_init(struct freeze *freeze, const struct session *session);
 
-/* freeze_release(freeze): Thaws what is frozen; frees. */
+/*
+ * freeze_release(freeze):
+ * Thaws what is frozen; frees. What cannot be thawed is left to the watchdog, which tries for
+ * a minute more and is waited for.
+ */
 void freeze_release(struct freeze *freeze);
 
-/* freeze_arm(freeze, starts, err): Start the watchdog; ${starts}: container to start again, or NULL. */
-int freeze_arm(struct freeze *freeze, const char *starts, struct error **err);
+/*
+ * freeze_arm(freeze, helper, starts, err):
+ * Start the watchdog, before the driver prepares anything. ${helper}: id of our helper,
+ * ${starts}: container to start again, or NULL.
+ */
+int freeze_arm(struct freeze *freeze, const char *helper, const char *starts, struct error **err);
 
 /*
  * freeze_wait_turn(freeze, own_helper, err):
@@ -41,17 +51,21 @@ int freeze_arm(struct freeze *freeze, const char *starts, struct error **err);
  */
 int freeze_wait_turn(struct freeze *freeze, const char *own_helper, struct error **err);
 
-/* freeze_begin(freeze, err): Pause all; on failure everything is thawed again. */
-int freeze_begin(struct freeze *freeze, struct error **err);
+/* freeze_begin(freeze, own_helper, err): Pause all; on failure everything is thawed again. */
+int freeze_begin(struct freeze *freeze, const char *own_helper, struct error **err);
 
 /*
- * freeze_check(freeze, err):
- * After the last byte was read: everything that was frozen still is, and was all the
+ * freeze_check(freeze, own_helper, err):
+ * After the last byte was read: everything that was frozen or paused still is, and was all the
  * time. ERROR_BUSY when somebody thawed one.
  */
-int freeze_check(struct freeze *freeze, struct error **err);
+int freeze_check(struct freeze *freeze, const char *own_helper, struct error **err);
 
-/* freeze_end(freeze, err): Thaw all, run the driver's release, stop the clock. Goes on after a failure. */
+/*
+ * freeze_end(freeze, err):
+ * Thaw all, run the driver's release, stop the clock. Goes on after a failure; what could
+ * not be thawed stays in the list of what is frozen, for another attempt.
+ */
 int freeze_end(struct freeze *freeze, struct error **err);
 
 /* freeze_heartbeat(freeze): For session->heartbeat. */

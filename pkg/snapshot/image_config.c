@@ -12,6 +12,9 @@
 #include "snapshot/command.h"
 #include "snapshot/labels.h"
 
+/* Bytes of the label of what is not captured, about. */
+#define NOT_CAPTURED_MAX 65536
+
 static void set_strings(struct json *object, const char *key, const struct string_list *list)
 {
 	struct json *array = json_set_array(object, key);
@@ -38,6 +41,33 @@ static void set_json(struct json *labels, const char *label, const struct json *
 	cleanup_free char *text = json_print(value, false);
 
 	json_set_string(labels, label, text);
+}
+
+/*
+ * Registries and engines refuse configurations of some megabytes, and a volume may hold any
+ * number of sockets: mounts and exclusions come first, and the manifest has the rest.
+ */
+static void set_not_captured(struct json *labels, const struct json *all)
+{
+	CLEANUP(cleanup_json_free) struct json *some = json_new_array();
+	size_t size = 0, left = 0;
+
+	json_for_each(item, all) {
+		size += strlen(json_string_or(item, "path", "")) + 64;
+		if (size > NOT_CAPTURED_MAX)
+			left++;
+		else
+			json_add(some, json_copy(item));
+	}
+	if (left) {
+		struct json *item = json_add_object(some);
+		cleanup_free char *reason = memory_printf("%zu more", left);
+
+		json_set_string(item, "path", "");
+		json_set_string(item, "type", "more");
+		json_set_string(item, "reason", reason);
+	}
+	set_json(labels, LABEL_NOT_CAPTURED, some);
 }
 
 static void source_labels(const struct image_facts *facts, struct json *labels)
@@ -95,7 +125,7 @@ static struct json *make_labels(const struct image_facts *facts)
 	set_size(labels, LABEL_STORED, (uint64_t)json_int(facts->done, "stored_bytes"));
 	json_set_string(labels, LABEL_MANIFEST, json_string_or(facts->done, "manifest", ""));
 	json_set_string(labels, LABEL_OMITTED, omitted);
-	set_json(labels, LABEL_NOT_CAPTURED, facts->not_captured);
+	set_not_captured(labels, facts->not_captured);
 	json_set_string(labels, LABEL_VERSION, SIDESNAP_VERSION);
 	source_labels(facts, labels);
 	oci_labels(facts, labels);
@@ -147,6 +177,7 @@ static void set_healthcheck(const struct json *config, struct json *body)
 struct json *image_config(const struct image_facts *facts)
 {
 	const struct json *config = json_get(facts->target->inspect, "Config");
+	const struct json *image = json_get(facts->image, "Config");
 	struct json *body = json_new_object();
 
 	/* An empty User would become the helper's; "0" is what empty means. */
@@ -154,7 +185,7 @@ struct json *image_config(const struct image_facts *facts)
 	json_set_string(body, "WorkingDir", text_or(json_string(config, "WorkingDir"), "/"));
 	set_command(facts, body);
 	set_strings(body, "Env", facts->environment);
-	set_healthcheck(config, body);
+	set_healthcheck(facts->options->image_command ? image : config, body);
 	copy_keys(json_set_object(body, "ExposedPorts"), json_get(config, "ExposedPorts"));
 	set_volumes(facts, body);
 	if (json_string(config, "StopSignal"))

@@ -3,12 +3,13 @@
  * it starts this process, which holds one end of a pipe: its end tells of the
  * owner's death, its silence of an owner that hangs (stopped, or blocked).
  *
- * Lines on the pipe: one JSON object first, then "watch ID", "alive", "dismiss".
+ * Lines on the pipe: one JSON object first, then "watch ID", "alive", "expect MS", "dismiss".
  */
 #include "snapshot/watchdog.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -60,8 +61,8 @@ static void run_child(int input, int answer)
 	_exit(127);
 }
 
-struct watchdog *watchdog_start(const struct engine *engine, const struct json *release,
-				const char *starts, struct error **err)
+struct watchdog *watchdog_start(const struct engine *engine, const char *helper,
+				const struct json *release, const char *starts, struct error **err)
 {
 	struct watchdog *watchdog = memory_zalloc(sizeof(*watchdog));
 	CLEANUP(cleanup_json_free) struct json *setup = json_new_object();
@@ -71,6 +72,7 @@ struct watchdog *watchdog_start(const struct engine *engine, const struct json *
 
 	watchdog->pipe = -1;
 	json_set_string(setup, "host", engine_host(engine));
+	json_set_string(setup, "helper", helper);
 	json_set_string(setup, "starts", starts);
 	if (release)
 		json_set(setup, "release", json_copy(release));
@@ -122,14 +124,27 @@ void watchdog_alive(struct watchdog *watchdog)
 		send_line(watchdog, "alive");
 }
 
+void watchdog_expect(struct watchdog *watchdog, uint64_t silence_ms)
+{
+	cleanup_free char *line = memory_printf("expect %llu", (unsigned long long)silence_ms);
+
+	if (watchdog)
+		send_line(watchdog, line);
+}
+
 void watchdog_dismiss(struct watchdog *watchdog)
+{
+	if (watchdog && watchdog->pipe >= 0)
+		send_line(watchdog, "dismiss");
+	watchdog_abandon(watchdog);
+}
+
+void watchdog_abandon(struct watchdog *watchdog)
 {
 	if (!watchdog)
 		return;
-	if (watchdog->pipe >= 0) {
-		send_line(watchdog, "dismiss");
+	if (watchdog->pipe >= 0)
 		close(watchdog->pipe);
-	}
 	if (watchdog->process > 0)
 		while (waitpid(watchdog->process, NULL, 0) < 0 && errno == EINTR)
 			continue;
@@ -145,42 +160,55 @@ struct watch {
 };
 
 /* Thaw one, again and again for a minute: an engine that restarts comes back. */
-static void thaw(struct watch *watch, const char *id)
+static bool thaw(struct watch *watch, const char *id)
 {
 	for (int attempt = 0; attempt < 60; attempt++) {
 		cleanup_error struct error *problem = NULL;
 
 		if (container_unpause(watch->engine, id, NULL, &problem) == 0 ||
 		    problem->kind == ERROR_NOT_FOUND)
-			break;
+			return true;
 		sleep(1);
 	}
+	return false;
 }
 
-static void rescue(struct watch *watch)
+static void rescue(struct watch *watch, bool owner_is_dead)
 {
 	const char *starts = json_string(watch->setup, "starts");
+	const char *helper = json_string(watch->setup, "helper");
+	bool done = true;
 
 	for (size_t i = 0; i < watch->ids.count; i++)
-		thaw(watch, watch->ids.items[i]);
+		done &= thaw(watch, watch->ids.items[i]);
 	json_for_each(release, json_get(watch->setup, "release"))
-		driver_run_release(watch->engine, json_key(release), release, NULL);
+		done &= driver_run_release(watch->engine, json_key(release), release, NULL) == 0;
 	if (starts)
-		container_start(watch->engine, starts, NULL);
+		done &= container_start(watch->engine, starts, NULL) == 0;
+	/* Else its labels tell doctor what is left to do. */
+	if (helper && done && owner_is_dead)
+		container_remove(watch->engine, helper, true, true, NULL);
 }
 
-/* One line into ${line} (without its end); false at the end of the pipe or after the time-out. */
-static bool read_line(char *line, size_t size, int timeout_ms)
+/*
+ * One line into ${line} (without its end); false at the end of the pipe or after the time-out,
+ * *ended tells which.
+ */
+static bool read_line(char *line, size_t size, int timeout_ms, bool *ended)
 {
 	size_t length = 0;
 
+	*ended = false;
 	for (;;) {
 		struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
 		int ready = poll(&input, 1, timeout_ms);
 
 		if (ready < 0 && errno == EINTR)
 			continue;
-		if (ready <= 0 || read(STDIN_FILENO, &line[length], 1) != 1)
+		if (ready <= 0)
+			return false;
+		*ended = read(STDIN_FILENO, &line[length], 1) != 1;
+		if (*ended)
 			return false;
 		if (line[length] == '\n') {
 			line[length] = '\0';
@@ -203,11 +231,14 @@ int watchdog_main(void)
 {
 	static char line[1 << 20];
 	struct watch watch = {0};
+	/* Nothing is frozen or stopped yet: until then only the end of the pipe counts. */
+	int timeout_ms = -1;
+	bool ended;
 	CLEANUP(cleanup_json_free) struct json *setup = NULL;
 	CLEANUP(cleanup_engine_free) struct engine *engine = NULL;
 
 	signal(SIGTERM, SIG_IGN);
-	if (!read_line(line, sizeof(line), SILENCE_MS))
+	if (!read_line(line, sizeof(line), SILENCE_MS, &ended))
 		return ERROR_FAILED;
 	setup = watch.setup = json_parse(line, strlen(line), NULL);
 	engine = watch.engine = engine_open(json_string(setup, "host"), NULL);
@@ -215,13 +246,20 @@ int watchdog_main(void)
 		return ERROR_ENGINE;
 	if (io_write_full(STDOUT_FILENO, "+", 1) < 0)
 		return ERROR_FAILED;
-	while (read_line(line, sizeof(line), silence_ms())) {
+	while (read_line(line, sizeof(line), timeout_ms, &ended)) {
+		uint64_t expected = 0;
+
 		if (strcmp(line, "dismiss") == 0)
 			return 0;
-		if (text_has_prefix(line, "watch "))
+		if (text_has_prefix(line, "watch ")) {
 			string_list_add(&watch.ids, line + strlen("watch "));
+			timeout_ms = silence_ms();
+		}
+		if (text_has_prefix(line, "expect ") &&
+		    text_parse_uint(line + strlen("expect "), INT_MAX, &expected))
+			timeout_ms = expected ? (int)expected : silence_ms();
 	}
-	rescue(&watch);
+	rescue(&watch, ended);
 	string_list_release(&watch.ids);
 	return ERROR_FAILED;
 }

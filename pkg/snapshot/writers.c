@@ -75,6 +75,13 @@ static bool address_leads_to(const char *address, const struct json *inspect)
 static bool takes_logs(const struct json *inspect, const struct json *all)
 {
 	json_for_each(other, all) {
+		const struct json *log = json_path(other, "HostConfig", "LogConfig");
+
+		/* The engine's default, which no option shows. */
+		if (strcmp(json_string_or(log, "Type", ""), "fluentd") == 0 &&
+		    !json_get(json_get(log, "Config"), "fluentd-address") &&
+		    address_leads_to("127.0.0.1:24224", inspect))
+			return true;
 		json_for_each(option, json_path(other, "HostConfig", "LogConfig", "Config")) {
 			const char *value = json_string(option, NULL);
 
@@ -147,7 +154,7 @@ static void sort_out(const struct session *session, const char *own, const struc
 
 int writers_find(const struct session *session, const struct target *target,
 		 const struct plan *plan, struct string_list *freezable,
-		 struct string_list *unfreezable, struct error **err)
+		 struct string_list *unfreezable, struct string_list *paused, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *all = inspect_running(session, err);
 	cleanup_free char *own = NULL;
@@ -158,10 +165,18 @@ int writers_find(const struct session *session, const struct target *target,
 	own = session_own_container(session);
 	if (target->running && !target->paused)
 		sort_out(session, own, target->inspect, all, freezable, unfreezable);
+	if (target->paused && paused)
+		string_list_add(paused, target->id);
 	json_for_each(inspect, all) {
-		if (strcmp(json_string_or(inspect, "Id", ""), target->id) == 0 ||
-		    json_bool(json_get(inspect, "State"), "Paused") || helper_is_ours(inspect) ||
+		const char *id = json_string_or(inspect, "Id", "");
+		bool is_paused = json_bool(json_get(inspect, "State"), "Paused");
+
+		if (strcmp(id, target->id) == 0 || helper_is_ours(inspect) ||
 		    !writes_plan(inspect, plan))
+			continue;
+		if (is_paused && paused)
+			string_list_add(paused, id);
+		if (is_paused)
 			continue;
 		sort_out(session, own, inspect, all, freezable, unfreezable);
 	}

@@ -118,6 +118,7 @@ void own_free(struct own *own)
 	free(own->group_leaders);
 	path_map_release(&own->queued);
 	path_map_release(&own->deleted);
+	path_map_release(&own->whole);
 	path_map_release(&own->done);
 	path_map_release(&own->groups);
 	path_map_release(&own->touched_paths);

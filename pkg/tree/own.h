@@ -81,6 +81,7 @@ int own_run(struct own *own, struct error **err);
 struct own_member {
 	const char *path; /* relative, "" is the root */
 	bool deleted;
+	bool whole;  /* a directory: all that is in it follows, and nothing else is in it */
 	mode_t mode; /* with type */
 	uid_t uid;
 	gid_t gid;
@@ -96,7 +97,8 @@ struct own_member {
 /*
  * own_stream_entry(own, member, err), own_stream_data(), own_stream_end():
  * The same from a stream: a member, the bytes of it, the next. Ends with own_stream_end(),
- * after which candidates that the stream did not name are kept as the parent has them.
+ * after which candidates that the stream did not name are kept as the parent has them, but
+ * below a whole directory they are deleted.
  */
 int own_stream_entry(struct own *own, const struct own_member *member, struct error **err);
 int own_stream_data(struct own *own, const void *data, size_t size, struct error **err);

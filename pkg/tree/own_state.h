@@ -58,6 +58,7 @@ struct own {
 	bool is_sorted;
 	struct path_map queued;	 /* candidates, to take none twice */
 	struct path_map deleted; /* the parent's catalog has these as deleted */
+	struct path_map whole;	 /* directories that a stream has whole */
 	struct path_map done;	 /* path -> index of its record, or PATH_MAP_NONE - 1 without one */
 	struct own_record *records;
 	size_t record_count, record_capacity;

@@ -179,7 +179,21 @@ int own_stream_entry(struct own *own, const struct own_member *member, struct er
 		own->stream.done = 0;
 		return begin_file(own, own->record_count - 1, parent_fd, name, err);
 	}
+	if (member->whole && S_ISDIR(member->mode))
+		path_map_put(&own->whole, member->path, 0);
 	return *member->path ? own_make(own, record, parent_fd, name, err) : 0;
+}
+
+static bool is_in_whole(const struct own *own, const char *path)
+{
+	for (const char *slash = strchr(path, '/'); own->whole.count && slash;
+	     slash = strchr(slash + 1, '/')) {
+		cleanup_free char *part = memory_strndup(path, (size_t)(slash - path));
+
+		if (path_map_get(&own->whole, part) != PATH_MAP_NONE)
+			return true;
+	}
+	return false;
 }
 
 /* The file differs from the layer's after ${stream->done} equal bytes: write it anew. */
@@ -260,6 +274,8 @@ static int keep_parent_entry(struct own *own, const struct catalog_entry *entry,
 	if (path_map_get(&own->done, entry->path) != PATH_MAP_NONE ||
 	    own_is_dropped(own, entry->path))
 		return 0;
+	if (is_in_whole(own, entry->path))
+		return own_delete(own, entry->path, err);
 	if (entry->flags & ENTRY_DELETED) {
 		record = is_there ? NULL : own_record_new(own, entry->path, err);
 		if (record)

@@ -119,7 +119,8 @@ int wire_error_from(const struct json *json, struct error **err);
  *   "extra":{...}                           copied into the manifest
  * }
  *   command: HELLO JOB; agent: HELLO READY {"processes":N proven, "free":BYTES, "trees":[{"bytes","files"}]}
- *   command: seed streams (ENTRY/DATA ... END {"stream":"seed","tree":INDEX}), GO once frozen,
+ *   command: seed streams (ENTRY/DATA ... END {"stream":"seed","tree":INDEX}), GO {"changes","created"} once frozen (in
+ *            parts: all but the last have "more":true; READY likewise with "own_paths"),
  *            then with own.source=stream: ENTRY/DATA ... END {"stream":"own"}
  *   agent:   PROGRESS*, CAPTURED {}, DONE {"manifest":"<hash>","trees":[{"hash","entries","bytes"}],
  *            "raw_bytes","new_bytes","stored_bytes","own":{"files","bytes","deleted"},
@@ -127,6 +128,7 @@ int wire_error_from(const struct json *json, struct error **err);
  *
  * ENTRY of own: {"path":"etc/x","type":"file|directory|symlink|fifo|char|block","mode":420,"uid","gid",
  *   "mtime":"SECONDS.NANOSECONDS","size","link","device":[MAJOR,MINOR],"deleted":true,
+ *   "whole":true (a directory of which all follows: what else the parent has in it is gone),
  *   "attributes":{"name":"<base64>"},"hardlink":"etc/y"}; paths relative to the root, base64 in "path64"
  *   where they are not UTF-8 ("link64" likewise). Seed entries are relative to the volume.
  *

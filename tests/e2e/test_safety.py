@@ -12,7 +12,7 @@ import pytest
 
 from support import trees
 from support.api import wait_for
-from support.cli import REFUSED, family
+from support.cli import REFUSED, binary, family
 
 
 def config_of(box, reference):
@@ -104,6 +104,20 @@ def test_watchdog_leaves_no_label_that_would_end_a_later_pause(box, sidesnap, db
     wait_for(lambda: not box.helpers(), "the watchdog clears away", 20)
     db.pause()
     assert sidesnap.json("doctor")["actions"] == [] and db.state()["Paused"]
+
+
+def test_stop_of_the_sidecar_thaws(box, db):
+    """Its end kills the commands of an exec and their watchdogs: process 1 sees to it before."""
+    socket = box.host[len("unix://") :]
+    mounts = [(binary("sidesnap", "failpoints"), "/sidesnap"), (socket, "/var/run/docker.sock")]
+    sidecar = box.run("sidecar", "busybox", ["/sidesnap", "sidecar"], mounts)
+    wait_for(lambda: "ready" in sidecar.logs(), "the sidecar", 90)
+    sidecar.exec(
+        f"SIDESNAP_FAILPOINT=create/frozen=sleep:60 /sidesnap create {db.name} -t {box.tag()} >/dev/null 2>&1 &"
+    )
+    wait_for(lambda: db.state()["Paused"], "the freeze", 30)
+    sidecar.stop(10)
+    assert not db.state()["Paused"] and not box.helpers(), sidecar.logs()
 
 
 def test_freeze_of_another_create_is_no_pause_of_a_person(box, sidesnap, db):
