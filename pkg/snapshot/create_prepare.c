@@ -112,6 +112,16 @@ static int check_options(const struct create *create, struct error **err)
 		return error_hint(err, "leave --stopped out: a paused container can be captured "
 				       "as it is");
 	}
+	if (!options->stopped && create->target.restarting) {
+		error_set(err, ERROR_REFUSED,
+			  "container \"%s\" keeps ending and being restarted: there is no "
+			  "process to freeze",
+			  create->target.name);
+		return error_hint(err,
+				  "add --stopped, which stops it for the copy; or stop it "
+				  "first: docker stop %s",
+				  create->target.name);
+	}
 	return 0;
 }
 

@@ -143,6 +143,48 @@ static int check_safety(const struct replace *replace, struct error **err)
 	return result;
 }
 
+static bool is_restarting(const struct replace *replace, const char *id)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = container_inspect(replace->session->engine, id, NULL);
+
+	return json_bool(json_get(inspect, "State"), "Restarting");
+}
+
+/* Whether the target ended since we looked at it, and is made to run by the engine. */
+static bool was_restarted(const struct replace *replace)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *inspect =
+		container_inspect(replace->session->engine, replace->target.id, NULL);
+	const struct json *now = json_get(inspect, "State");
+	const struct json *before = json_get(replace->target.inspect, "State");
+
+	return json_bool(now, "Restarting") || strcmp(json_string_or(now, "StartedAt", ""),
+						      json_string_or(before, "StartedAt", "")) != 0;
+}
+
+/*
+ * A service that ends again and again has no process that could be frozen, and is what
+ * people want to put back most: it is stopped for the copy.
+ */
+static int create_safety(const struct replace *replace, struct create_options *options,
+			 struct json **result, struct error **err)
+{
+	cleanup_error struct error *problem = NULL;
+
+	options->stopped = replace->target.restarting;
+	if (snapshot_create(replace->session, options, result, &problem) == 0)
+		return 0;
+	if (!options->stopped && session_check(replace->session, NULL) == 0 &&
+	    was_restarted(replace)) {
+		options->stopped = true;
+		return snapshot_create(replace->session, options, result, err);
+	}
+	error_append(err, STEAL_POINTER(problem));
+	return -1;
+}
+
 /*
  * The way back. It is taken of the running container; what is written after it and
  * before the stop is given up with the rest of the old state.
@@ -152,7 +194,7 @@ static int take_safety(struct replace *replace, struct error **err)
 	cleanup_free char *title =
 		memory_printf("before replace by %s", replace->options->reference);
 	CLEANUP(cleanup_json_free) struct json *image = NULL, *result = NULL;
-	struct create_options options = {.target = replace->target.id,
+	struct create_options options = {.target = replace->target.name,
 					 .title = title,
 					 .safety = true,
 					 .reserve_bytes = UINT64_MAX};
@@ -166,7 +208,7 @@ static int take_safety(struct replace *replace, struct error **err)
 	/* Its data is what counts: a password on its command line must not prevent the way back. */
 	if (image && command_check(&replace->target, image, &options, NULL) < 0)
 		options.image_command = true;
-	outcome = snapshot_create(replace->session, &options, &result, err);
+	outcome = create_safety(replace, &options, &result, err);
 	string_list_release(&options.included);
 	if (outcome < 0)
 		return error_prefix(err, "cannot take the safety snapshot");
@@ -215,6 +257,11 @@ static int set_aside(struct replace *replace, struct error **err)
 			return -1;
 		if (is_user(container))
 			continue;
+		/* The engine cannot rename what waits for its next try. */
+		if (is_restarting(replace, id) &&
+		    container_stop(replace->session->engine, id, -1, err) < 0)
+			return error_prefix(err, "cannot stop \"%s\"",
+					    json_string(container, "name"));
 		if (container_rename(replace->session->engine, id, name, err) < 0)
 			return error_prefix(err, "cannot rename \"%s\" to \"%s\"",
 					    json_string(container, "name"), name);

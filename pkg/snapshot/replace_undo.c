@@ -321,7 +321,7 @@ static int give_volumes_back(const struct session *session, const struct json *u
 	const char *safety = json_string(undo, "safety");
 	CLEANUP(cleanup_json_free) struct json *image = NULL;
 
-	progress_phase(session->progress, "restoring the volumes from %s", safety);
+	progress_phase(session->progress, "restoring the volumes from the safety snapshot");
 	image = snapshot_inspect(session, safety, err);
 	if (!image || restore_volumes(session, image, old, json_get(undo, "places"), err) < 0)
 		return error_prefix(err, "cannot restore the volumes of \"%s\" from %s",

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "snapshot/labels.h"
+#include "snapshot/reference.h"
 #include "tree/manifest.h"
 #include "ui/options.h"
 
@@ -234,7 +235,8 @@ static void fill(struct target *target)
 	target->project = json_string(labels, COMPOSE_PROJECT);
 	target->service = json_string(labels, COMPOSE_SERVICE);
 	target->paused = json_bool(state, "Paused");
-	target->running = json_bool(state, "Running") || target->paused;
+	target->restarting = json_bool(state, "Restarting");
+	target->running = json_bool(state, "Running") || target->paused || target->restarting;
 }
 
 int target_find(const struct session *session, const char *name, struct target *target,
@@ -378,6 +380,13 @@ struct json *snapshot_inspect(const struct session *session, const char *referen
 		if (!inspect)
 			return NULL;
 	} else if (!inspect) {
+		struct reference parsed = {0};
+
+		/* Engines answer a malformed name in many ways. */
+		if (!strchr(reference, '@') && !is_hexadecimal(reference) &&
+		    reference_parse(reference, &parsed, err) < 0)
+			return NULL;
+		reference_release(&parsed);
 		if (err)
 			*err = STEAL_POINTER(first);
 		error_prefix(err, "cannot inspect image \"%s\"", reference);

@@ -19,6 +19,7 @@ struct target {
 	const char *service;  /* compose, or NULL */
 	bool running;	      /* also true when paused */
 	bool paused;
+	bool restarting; /* it ended and the engine waits before the next try; also running */
 };
 
 /*

@@ -44,6 +44,13 @@ def test_empty_target(sidesnap, db):
 VERBS_ON_SNAPSHOTS = ["show", "verify", "rm", "run", "replace"]
 
 
+@pytest.mark.parametrize("verb", VERBS_ON_SNAPSHOTS)
+@pytest.mark.parametrize("reference", ["a b", "a/-", "%2e"])
+def test_reference_that_cannot_be_one(sidesnap, db, verb, reference):
+    target = [db.name] if verb == "replace" else []
+    sidesnap.fails(USAGE, verb, *target, reference, says=["no image reference", "NAME:TAG"])
+
+
 def call(sidesnap, verb, reference, target, code, **more):
     words = [verb, target, reference] if verb == "replace" else [verb, reference]
     if verb == "replace":
