@@ -11,6 +11,7 @@
 struct engine {
 	struct transport *transport;
 	char *version; /* of the API, in every path */
+	char *request; /* the host that engine_open() was given, or NULL */
 	char *podman;  /* podman's own version, NULL: not podman */
 	const volatile int *cancel;
 };

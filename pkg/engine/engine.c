@@ -116,6 +116,7 @@ struct engine *engine_open(const char *host, struct error **err)
 
 	if (!engine || negotiate(engine, err) < 0)
 		return NULL;
+	engine->request = host && *host ? memory_strdup(host) : NULL;
 	return STEAL_POINTER(engine);
 }
 
@@ -127,6 +128,7 @@ struct engine *engine_reopen(const struct engine *engine, struct error **err)
 		return NULL;
 	other->version = memory_strdup(engine->version);
 	other->podman = memory_strdup(engine->podman);
+	other->request = memory_strdup(engine->request);
 	return other;
 }
 
@@ -137,7 +139,13 @@ void engine_free(struct engine *engine)
 	transport_free(engine->transport);
 	free(engine->version);
 	free(engine->podman);
+	free(engine->request);
 	free(engine);
+}
+
+const char *engine_requested_host(const struct engine *engine)
+{
+	return engine->request;
 }
 
 const char *engine_host(const struct engine *engine)

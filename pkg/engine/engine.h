@@ -46,6 +46,13 @@ CLEANUP_DEFINE(struct engine, engine_free)
  */
 struct engine *engine_reopen(const struct engine *engine, struct error **err);
 
+/*
+ * engine_requested_host(engine): What engine_open() was given, NULL where the environment decided.
+ * Another process that opens this reaches the same engine with the same TLS files, which the
+ * host alone does not say when it came from a context.
+ */
+const char *engine_requested_host(const struct engine *engine);
+
 const char *engine_host(const struct engine *engine);	     /* "unix:///var/run/docker.sock" */
 const char *engine_api_version(const struct engine *engine); /* "1.41" */
 bool engine_is_podman(const struct engine *engine);

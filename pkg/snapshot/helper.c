@@ -11,6 +11,7 @@
 
 #include "base/failpoint.h"
 #include "base/memory.h"
+#include "base/path.h"
 #include "base/tar.h"
 #include "base/text.h"
 #include "snapshot/agent_image.h"
@@ -242,6 +243,24 @@ static int check_architecture(const struct json *image, struct error **err)
 	return error_hint(err, "use a sidesnap that was built for %s", architecture);
 }
 
+/* A volume there would lie within the data that is mounted for us. */
+static int check_volumes(const struct json *image, struct error **err)
+{
+	json_for_each(volume, json_path(image, "Config", "Volumes")) {
+		cleanup_free char *path = path_clean(json_key(volume));
+
+		if (path_is_at_or_under(path, "/dev") || path_is_at_or_under(path, "/proc") ||
+		    path_is_at_or_under(path, "/sys")) {
+			error_set(
+				err, ERROR_REFUSED,
+				"the image declares a volume at \"%s\", where no image may have one",
+				path);
+			return error_hint(err, "use an image that was not tampered with");
+		}
+	}
+	return 0;
+}
+
 struct helper *helper_create(const struct session *session,
 			     const struct helper_specification *specification, struct error **err)
 {
@@ -256,7 +275,7 @@ struct helper *helper_create(const struct session *session,
 	helper->target_id = memory_strdup(specification->target_id);
 	helper->name = helper_lock_name(specification->target_id, specification->purpose);
 	image = image_inspect(session->engine, specification->image, err);
-	if (!image || check_architecture(image, err) < 0)
+	if (!image || check_architecture(image, err) < 0 || check_volumes(image, err) < 0)
 		goto fail;
 	body = create_body(helper, specification, image);
 	if (create_container(helper, body, err) < 0)

@@ -71,6 +71,7 @@ struct watchdog *watchdog_start(const struct engine *engine, const char *helper,
 	char ready = 0;
 
 	watchdog->pipe = -1;
+	json_set_string(setup, "request", engine_requested_host(engine));
 	json_set_string(setup, "host", engine_host(engine));
 	json_set_string(setup, "helper", helper);
 	json_set_string(setup, "starts", starts);
@@ -241,8 +242,9 @@ int watchdog_main(void)
 	if (!read_line(line, sizeof(line), SILENCE_MS, &ended))
 		return ERROR_FAILED;
 	setup = watch.setup = json_parse(line, strlen(line), NULL);
-	engine = watch.engine = engine_open(json_string(setup, "host"), NULL);
-	if (!engine)
+	engine = watch.engine = engine_open(json_string(setup, "request"), NULL);
+	/* The context in use may have been changed meanwhile. */
+	if (!engine || strcmp(engine_host(engine), json_string_or(setup, "host", "")) != 0)
 		return ERROR_ENGINE;
 	if (io_write_full(STDOUT_FILENO, "+", 1) < 0)
 		return ERROR_FAILED;

@@ -257,3 +257,20 @@ def test_bind_mount_that_would_be_overwritten_is_in_the_safety_snapshot(box, sid
     assert result.code != 0
     with open(scratch + "/file") as file:
         assert file.read() == "two"
+
+
+# ---- images of others ----
+
+
+@pytest.mark.parametrize("path", ["/dev/sidesnap/0/inner", "/proc/x"])
+def test_volume_of_an_image_within_our_mounts_is_refused(box, sidesnap, db, path):
+    """Covered like any other VOLUME it would make a directory in the data that is to be restored."""
+    tag, evil = box.tag(), box.tag("evil")
+    sidesnap.create(db.name, tag)
+    changes = {"repo": evil.partition(":")[0], "tag": evil.partition(":")[2], "pause": "0"}
+    holder = box.create("holder", tag, ["true"])
+    body = {**box.engine.image(tag)["Config"], "Volumes": {path: {}}}
+    box.engine.json("POST", "/commit", {"container": holder.id, **changes}, body)
+    sidesnap.fails(REFUSED, "verify", evil, says=["volume", path])
+    result = sidesnap.fails(REFUSED, "replace", db.name, evil, "--yes", says=[path])
+    assert db.exec("ls /data | grep -c inner", check=False)[1] == "0\n", result
