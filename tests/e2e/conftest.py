@@ -176,9 +176,12 @@ class Box:
             if untagged:
                 problems.append(f"snapshots without a tag left behind: {untagged}")
         self.cleanups.close()
-        mine = lambda names: any(n.lstrip("/").startswith(SESSION) for n in names)
         for container in self.engine.containers():
-            if self.engine.exclusive or mine(container["Names"]) or self.is_helper(container):
+            names = [n.lstrip("/") for n in container["Names"]]
+            # Whatever was booted from a snapshot of ours has its labels, also without a name of ours.
+            names.append((container.get("Labels") or {}).get("sidesnap.source.container", ""))
+            mine = any(n.startswith(SESSION) for n in names)
+            if self.engine.exclusive or mine or self.is_helper(container):
                 self.engine.remove_container(container["Id"])
         for identity, tags in self.engine.images().items():
             ours = self.engine.exclusive and not any(t.startswith(PREFIX) for t in tags)
@@ -229,9 +232,13 @@ def booted(container, timeout=60):
             rows = container.engine.json("GET", f"/containers/{container.id}/top")["Processes"]
         except EngineError:
             return False
-        # An init keeps our path on its command line for ever.
+        # Before us there is the runtime's own process; an init keeps our path on its command line for ever.
         commands = [" ".join(row) for row in rows]
-        return bool(rows) and not any(".sidesnap" in c and "init -- " not in c for c in commands)
+        early = ("runc init", "crun init", "/proc/self/exe init")
+        busy = any(
+            ".sidesnap" in c and "init -- " not in c or any(word in c for word in early) for c in commands
+        )
+        return bool(rows) and not busy
 
     wait_for(over, f"{container.name} boots", timeout)
     return container

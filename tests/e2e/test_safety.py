@@ -253,10 +253,26 @@ def test_bind_mount_that_would_be_overwritten_is_in_the_safety_snapshot(box, sid
     sidesnap.create(container.name, tag, "--include", "/asked")
     with open(scratch + "/file", "w") as file:
         file.write("two")
+    sidesnap.fails(REFUSED, "replace", container.name, tag, says=[scratch, "--yes"])
     result = sidesnap.at("replace/named", "error")("replace", container.name, tag, "--yes", code=None)
     assert result.code != 0
     with open(scratch + "/file") as file:
         assert file.read() == "two"
+
+
+def test_other_container_of_a_snapshot_starts_on_what_was_put_there(box, sidesnap, db):
+    """Two members of one snapshot share a volume; one is replaced, the other is only stopped and started."""
+    first, second = box.tag(), box.tag()
+    sidesnap.create(db.name, first)
+    db.exec("echo two >/data/file")
+    sidesnap.create(db.name, second)
+    shared = box.volume("shared")
+    one = box.boot("one", first, mounts=[(shared, "/data")])
+    other = box.boot("other", first, mounts=[(shared, "/data")], host={"RestartPolicy": {"Name": "no"}})
+    sidesnap("replace", one.name, second, "--yes")
+    wait_for(lambda: other.exec("cat /data/file", check=False)[1] == "two\n", "the other starts again")
+    fresh = box.boot("fresh", first, mounts=[(shared, "/data")], wait=False)
+    assert fresh.wait() != 0 and "another snapshot" in fresh.logs(), "a first start is still refused"
 
 
 # ---- images of others ----
