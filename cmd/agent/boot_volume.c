@@ -165,6 +165,9 @@ bool boot_place_is_settled(const struct boot *boot, const struct boot_place *pla
 	struct mark mark;
 
 	mark_read(place->fd, &mark);
+	/* This container has begun its life on it: another snapshot in it was put there on purpose. */
+	if (boot->was_booted && mark.state == MARK_RESTORED)
+		return true;
 	return mark.state == MARK_RESTORED && hash_equal(&mark.tree, &place->tree->hash) &&
 	       volume_decide(&mark, &place->tree->hash, boot->wish, place->is_writable, false) ==
 		       VOLUME_LEAVE;

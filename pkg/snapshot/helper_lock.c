@@ -123,7 +123,8 @@ int helper_lock_break(const struct session *session, const char *name, struct er
 			  purpose, json_string_or(holder, "Created", "some time"));
 		return error_hint(err, "wait for it, or stop it with \"sidesnap cancel\"");
 	}
-	if (strcmp(purpose, "create") != 0) {
+	/* Its journal tells doctor the way back; the others have nothing that would be lost. */
+	if (*json_string_or(json_path(holder, "Config", "Labels"), LABEL_UNDO, "")) {
 		error_set(err, ERROR_BUSY, "an interrupted %s of this container is not cleaned up",
 			  purpose);
 		return error_hint(err, "run \"sidesnap doctor\", then try again");

@@ -91,6 +91,33 @@ static int check_target(const struct replace *replace, struct error **err)
 	return 0;
 }
 
+/*
+ * What a snapshot says of its trees is not to be trusted, and a bind mount may be the
+ * machine's own /etc: nobody overwrites a folder of the machine without being told.
+ */
+static int confirm_binds(const struct replace *replace, struct error **err)
+{
+	cleanup_free char *list = NULL, *question = NULL;
+	struct string_list folders = {0};
+
+	json_for_each(place, replace->plan.places) {
+		cleanup_free char *text = NULL;
+
+		if (!json_get(place, "source"))
+			continue;
+		text = memory_printf("%s (mounted at %s)", json_string_or(place, "source", ""),
+				     json_string_or(place, "path", ""));
+		string_list_add(&folders, text);
+	}
+	if (!folders.count)
+		return 0;
+	list = string_list_join(&folders, ", ");
+	string_list_release(&folders);
+	question = memory_printf("replacing \"%s\" overwrites on the engine's machine: %s; go on?",
+				 replace->target.name, list);
+	return session_confirm(replace->session, question, err);
+}
+
 static int find_all(struct replace *replace, struct error **err)
 {
 	struct session *session = replace->session;
@@ -119,6 +146,8 @@ static int find_all(struct replace *replace, struct error **err)
 	for (size_t i = 0; i < replace->plan.notes.count; i++)
 		progress_note(session->progress, "%s", replace->plan.notes.items[i]);
 	replace->new_ids = memory_zalloc(json_count(containers) * sizeof(char *));
+	if (confirm_binds(replace, err) < 0)
+		return -1;
 	return question ? session_confirm(session, question, err) : 0;
 }
 
