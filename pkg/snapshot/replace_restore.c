@@ -117,7 +117,8 @@ static int place_tree(struct restore_plan *plan, const struct json *inspect,
 	}
 	/* It was captured with the rest, and its other users are asked about and stopped. */
 	if (!json_bool(mount, "RW"))
-		note(plan, "is mounted read-only in this container, and restored all the same", path);
+		note(plan, "is mounted read-only in this container, and restored all the same",
+		     path);
 	return add_tree(plan, inspect, mount, index, err);
 }
 
