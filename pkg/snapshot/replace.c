@@ -118,6 +118,23 @@ static int confirm_binds(const struct replace *replace, struct error **err)
 	return session_confirm(replace->session, question, err);
 }
 
+/* A snapshot of which the container has no volume is most likely that of another service. */
+static int confirm_stranger(const struct replace *replace, struct error **err)
+{
+	const char *text = snapshot_label(replace->snapshot, LABEL_TREES);
+	CLEANUP(cleanup_json_free) struct json *trees = json_parse(text, strlen(text), NULL);
+	cleanup_free char *question = NULL;
+
+	if (!json_count(trees) || json_count(replace->plan.places))
+		return 0;
+	question = memory_printf(
+		"%s is a snapshot of \"%s\" and has none of the volumes of \"%s\": "
+		"replacing makes the latter run what the former ran; go on?",
+		replace->options->reference, snapshot_label(replace->snapshot, LABEL_CONTAINER),
+		replace->target.name);
+	return session_confirm(replace->session, question, err);
+}
+
 static int find_all(struct replace *replace, struct error **err)
 {
 	struct session *session = replace->session;
@@ -146,7 +163,7 @@ static int find_all(struct replace *replace, struct error **err)
 	for (size_t i = 0; i < replace->plan.notes.count; i++)
 		progress_note(session->progress, "%s", replace->plan.notes.items[i]);
 	replace->new_ids = memory_zalloc(json_count(containers) * sizeof(char *));
-	if (confirm_binds(replace, err) < 0)
+	if (confirm_binds(replace, err) < 0 || confirm_stranger(replace, err) < 0)
 		return -1;
 	return question ? session_confirm(session, question, err) : 0;
 }

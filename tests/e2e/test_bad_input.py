@@ -11,7 +11,7 @@ import pytest
 
 from support import trees
 from support.api import wait_for
-from support.cli import ENGINE, EXISTS, NO_SPACE, NOT_FOUND, UNSUPPORTED, USAGE, Sidesnap
+from support.cli import ENGINE, EXISTS, NO_SPACE, NOT_FOUND, REFUSED, UNSUPPORTED, USAGE, Sidesnap
 from support.images import Images, archive
 
 
@@ -29,6 +29,16 @@ def test_invalid_references(box, sidesnap, db, reference):
     before = box.engine.state()
     sidesnap.fails(USAGE, "create", db.name, f"--tag={reference}")
     assert box.engine.state() == before
+
+
+def test_replace_by_a_snapshot_of_another_service(box, sidesnap, db):
+    other = box.run("web", "busybox", ["sleep", "1000"], [(box.volume("pages", trees.make_small), "/pages")])
+    tag = box.tag()
+    sidesnap.create(other.name, tag)
+    refused = sidesnap.fails(REFUSED, "replace", db.name, tag, says=[other.name, db.name, "--yes"])
+    assert "volumes" in refused.err and db.status() == "running"
+    sidesnap("replace", db.name, tag, "--yes")
+    assert box.container("db").exec("ls -d /pages/file /data/file") == "/data/file\n/pages/file\n"
 
 
 @pytest.mark.parametrize("options", [["--stopped", "--live"], ["--dry-run", "--force", "--fly"]])
