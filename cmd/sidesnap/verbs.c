@@ -208,11 +208,13 @@ const struct verb verbs[] = {
 		 "limits and labels, and its volumes are restored. First a safety snapshot of its "
 		 "present state is made; when a step fails, the container is as before.\n\n"
 		 "Other containers that use these volumes are stopped and started again: they are "
-		 "listed, and the question whether to go on must be answered by yes, or by --yes.",
+		 "listed, and the question whether to go on must be answered by yes, or by --yes. So "
+		 "must another one when REF has none of the volumes of CONTAINER.",
 	 .arguments = target_and_reference,
 	 .options = replace_options_table,
 	 .examples = replace_examples,
-	 .exit_notes = "6 when other containers would have to be stopped and nobody agreed.",
+	 .exit_notes =
+		 "6 when there was a question, as whether other containers may be stopped, and nobody agreed.",
 	 .run = verb_replace_run,
 	 .print = verb_replace_print},
 	{.name = "restore",
