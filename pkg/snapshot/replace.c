@@ -206,6 +206,9 @@ static bool was_restarted(const struct replace *replace)
 	const struct json *now = json_get(inspect, "State");
 	const struct json *before = json_get(replace->target.inspect, "State");
 
+	/* An engine that is gone has restarted nothing. */
+	if (!inspect)
+		return false;
 	return json_bool(now, "Restarting") || strcmp(json_string_or(now, "StartedAt", ""),
 						      json_string_or(before, "StartedAt", "")) != 0;
 }
