@@ -26,6 +26,8 @@ ORDER = [
     "test_bad_input",
     "test_damage",
     "test_run_and_list",
+    "test_restarting",
+    "test_safety",
     "test_killed",
     "test_replace",
     "test_compose",

@@ -13,6 +13,7 @@ from support import trees
 from support.api import wait_for
 from support.cli import ENGINE, EXISTS, NO_SPACE, NOT_FOUND, REFUSED, UNSUPPORTED, USAGE, Sidesnap
 from support.images import Images, archive
+from support.private_engine import end_with_parent
 
 
 @pytest.fixture
@@ -229,8 +230,11 @@ def test_engine_that_goes_away(box, scratch):
     """The connection ends in the middle: an error, not a wait for ever."""
     path = os.path.join(scratch, "relay.sock")
     relay = subprocess.Popen(
-        ["/usr/bin/python3", "-c", RELAY, path, box.engine.path], stdout=subprocess.PIPE
+        ["/usr/bin/python3", "-c", RELAY, path, box.engine.path],
+        stdout=subprocess.PIPE,
+        preexec_fn=end_with_parent,
     )
+    box.cleanups.callback(relay.kill)
     relay.stdout.readline()
     volume = box.volume("data", trees.make_small)
     container = box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")])
