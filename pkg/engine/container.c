@@ -9,6 +9,8 @@
 #include "engine/client.h"
 #include "engine/frames.h"
 
+#define PAUSE_ATTEMPTS 10
+#define PAUSE_WAIT_MS 200
 #define REMOVAL_ATTEMPTS 10
 #define REMOVAL_PAUSE_MS 200
 #define REMOVAL_WAIT_MS 30000
@@ -124,9 +126,26 @@ static int set_paused(struct engine *engine, const char *id, bool paused, bool *
 	return -1;
 }
 
+/*
+ * runc gives up freezing a busy cgroup of version 1 after some attempts ("unable to
+ * freeze"), thaws it and fails; a moment later it succeeds.
+ */
 int container_pause(struct engine *engine, const char *id, bool *changed, struct error **err)
 {
-	return set_paused(engine, id, true, changed, err);
+	for (int attempt = 1;; attempt++) {
+		cleanup_error struct error *problem = NULL;
+
+		if (set_paused(engine, id, true, changed, &problem) == 0)
+			return 0;
+		if (attempt == PAUSE_ATTEMPTS || problem->http_status != 500 ||
+		    !strstr(problem->message, "unable to freeze")) {
+			if (err)
+				*err = STEAL_POINTER(problem);
+			return -1;
+		}
+		if (transport_pause(engine->transport, PAUSE_WAIT_MS, err) < 0)
+			return -1;
+	}
 }
 
 int container_unpause(struct engine *engine, const char *id, bool *changed, struct error **err)

@@ -39,6 +39,36 @@ static void test_pause_is_judged_by_the_state(void **state)
 	server_stop(&server);
 }
 
+/* runc fails to freeze a busy container now and then; the third time it succeeds. */
+static bool pause_fails_twice(struct server *server, int fd, const char *request)
+{
+	if (strstr(request, "GET "))
+		return server_answer(fd, "200 OK", "{\"State\":{\"Paused\":false}}");
+	if (++server->step < 3)
+		return server_answer(
+			fd, "500 Oops",
+			"{\"message\":\"OCI runtime pause failed: unable to freeze\"}");
+	return server_answer(fd, "204 No Content", "");
+}
+
+static void test_pause_is_tried_again(void **state)
+{
+	struct server server;
+	struct engine *engine;
+	struct error *error = NULL;
+	bool changed = false;
+
+	(void)state;
+	server_start(&server, pause_fails_twice);
+	engine = server_engine(&server);
+	server.step = 0;
+	assert_int_equal(0, container_pause(engine, "x", &changed, &error));
+	assert_true(changed);
+	assert_int_equal(3, server.step);
+	engine_free(engine);
+	server_stop(&server);
+}
+
 static struct buffer seen;
 
 static bool see_commit(struct server *server, int fd, const char *request)
@@ -136,6 +166,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pause_is_judged_by_the_state),
+		cmocka_unit_test(test_pause_is_tried_again),
 		cmocka_unit_test(test_commit),
 		cmocka_unit_test(test_logs),
 	};
