@@ -13,11 +13,10 @@
 
 #include "base/failpoint.h"
 #include "base/memory.h"
+#include "capture_job.h"
 #include "channel.h"
-#include "helper.h"
 #include "job.h"
 #include "layer.h"
-#include "tree/own.h"
 #include "tree/seed.h"
 
 #define SKIPPED_BYTES_MAX (1U << 20) /* of paths named in DONE */
@@ -27,29 +26,10 @@
 #define IO_WEIGHT_LOW ((2 << 13) | 7) /* best effort, lowest level (linux/ioprio.h) */
 #define IO_WHO_PROCESS 1
 
-struct capture_job {
-	const struct json *job;
-	int root_fd, store_fd, target_fd;
-	struct job_trees trees;
-	struct tree_measure *measures; /* by tree */
-	uint64_t total_bytes;
-	bool has_parent;
-	struct manifest parent;
-	struct store *parent_store;
-	const struct tree_record *parent_own;
-	uint64_t min_free, written; /* bytes: to stay free, and of packs and own files so far */
-	struct string_list dropped, included;
-	struct capture *capture;
-	struct own *own;
-	unsigned processes;
-	struct manifest manifest;
-	const char *phase;
-	uint64_t done_bytes; /* of trees that are finished */
-};
-
-static void capture_job_release(struct capture_job *state)
+void capture_job_release(struct capture_job *state)
 {
 	capture_free(state->capture);
+	precopy_release(&state->precopy);
 	own_free(state->own);
 	store_free(state->parent_store);
 	if (state->has_parent)
@@ -105,7 +85,7 @@ static const char *own_source(const struct capture_job *state)
 
 static const char capture_members[] =
 	"operation id parent lineage created architecture compression workers min_free agent_path "
-	"container trees own extra failpoint";
+	"container trees own extra precopy failpoint";
 
 static int check_job(const struct json *job, struct error **err)
 {
@@ -125,7 +105,7 @@ static int check_job(const struct json *job, struct error **err)
 	return 0;
 }
 
-static int open_parent(struct capture_job *state, struct error **err)
+int capture_job_parent(struct capture_job *state, struct error **err)
 {
 	struct error *problem = NULL;
 
@@ -165,7 +145,7 @@ static int add_candidates(struct own *own, const struct json *changes, struct er
 	return 0;
 }
 
-static int prepare_own(struct capture_job *state, bool measure_only, struct error **err)
+int capture_job_own(struct capture_job *state, bool measure_only, struct error **err)
 {
 	const struct json *own = json_get(state->job, "own");
 	const char *source = own_source(state);
@@ -210,8 +190,14 @@ static int measure_trees(struct capture_job *state, struct error **err)
 {
 	state->measures = memory_zalloc((state->trees.count + 1) * sizeof(*state->measures));
 	for (size_t i = 0; i < state->trees.count; i++) {
+		const struct tree_record *parent = state->precopy.list[i].parent;
 		struct tree_source source;
 
+		/* about as much as last time; the pre-copy then measures it in passing */
+		if (state->is_precopied && parent) {
+			state->total_bytes += parent->bytes;
+			continue;
+		}
 		job_tree_source(&state->trees.list[i], &source);
 		if (tree_measure(&source, &state->measures[i], NULL, err) < 0)
 			return error_prefix(err, "%s", state->trees.list[i].paths.items[0]);
@@ -257,8 +243,39 @@ static int open_capture(struct capture_job *state, struct error **err)
 	return state->capture ? 0 : -1;
 }
 
+/* Called after each tree of a pass. */
+static void tree_done(void *context, uint64_t bytes)
+{
+	struct capture_job *state = context;
+
+	state->done_bytes += bytes;
+}
+
+static int precopy(struct capture_job *state, bool again, struct error **err)
+{
+	int result;
+
+	state->phase = "pre-copying";
+	state->precopy.directory_fd = state->store_fd;
+	state->precopy.measures = state->measures;
+	state->precopy.tree_done = tree_done;
+	state->precopy.context = state;
+	state->done_bytes = 0;
+	/* its workers are started here, and so work as gently */
+	if (!again && open_capture(state, err) < 0)
+		return -1;
+	result = again ? capture_renew(state->capture, err) < 0 ||
+				 precopy_again(&state->precopy, state->capture, err) < 0
+		       : precopy_run(&state->precopy, state->capture, err);
+	state->done_bytes = state->total_bytes = 0;
+	for (size_t i = 0; i < state->trees.count; i++)
+		state->total_bytes += state->measures[i].bytes;
+	return result ? -1 : 0;
+}
+
 struct preparation {
 	struct capture_job *state;
+	int (*step)(struct capture_job *state, struct error **err);
 	struct error *err;
 	int result;
 };
@@ -267,44 +284,71 @@ struct preparation {
  * Priorities belong to a thread and cannot be raised again without a right, so what
  * comes before the freeze runs in one of its own.
  */
-static void *prepare_gently(void *context)
+static void *run_gently(void *context)
 {
 	struct preparation *preparation = context;
-	struct capture_job *state = preparation->state;
 
 	(void)setpriority(PRIO_PROCESS, 0, PREPARE_NICE);
 	(void)syscall(SYS_ioprio_set, IO_WHO_PROCESS, 0, IO_WEIGHT_LOW);
-	preparation->result = measure_trees(state, &preparation->err) < 0 ||
-					      prepare_own(state, false, &preparation->err) < 0
-				      ? -1
-				      : 0;
+	preparation->result = preparation->step(preparation->state, &preparation->err);
 	return NULL;
+}
+
+static int gently(struct capture_job *state,
+		  int (*step)(struct capture_job *state, struct error **err), struct error **err)
+{
+	struct preparation preparation = {.state = state, .step = step};
+	pthread_t thread;
+	int number = pthread_create(&thread, NULL, run_gently, &preparation);
+
+	if (number)
+		return error_set_errno(err, number, "cannot start a thread");
+	pthread_join(thread, NULL);
+	if (preparation.result < 0)
+		error_append(err, preparation.err);
+	return preparation.result;
+}
+
+static int prepare_step(struct capture_job *state, struct error **err)
+{
+	if (measure_trees(state, err) < 0 || capture_job_own(state, false, err) < 0)
+		return -1;
+	return state->is_precopied ? precopy(state, false, err) : 0;
+}
+
+static int again_step(struct capture_job *state, struct error **err)
+{
+	return precopy(state, true, err);
 }
 
 static int prepare(struct capture_job *state, struct error **err)
 {
-	struct preparation preparation = {.state = state};
-	pthread_t thread;
-	int number;
-
 	if (check_job(state->job, err) < 0)
 		return -1;
+	state->is_precopied = json_bool(state->job, "precopy");
 	state->root_fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (state->root_fd < 0)
 		return error_set_errno(err, errno, "cannot open the helper's root");
 	state->store_fd = layer_open_store(state->root_fd, true, err);
-	if (state->store_fd < 0 || open_parent(state, err) < 0 ||
+	if (state->store_fd < 0 || capture_job_parent(state, err) < 0 ||
 	    job_trees_open(&state->trees, state->job, err) < 0)
 		return -1;
-	number = pthread_create(&thread, NULL, prepare_gently, &preparation);
-	if (number)
-		return error_set_errno(err, number, "cannot start a thread");
-	pthread_join(thread, NULL);
-	if (preparation.result < 0) {
-		error_append(err, preparation.err);
+	precopy_init(&state->precopy, &state->trees, state->has_parent ? &state->parent : NULL,
+		     state->parent_store);
+	if (gently(state, prepare_step, err) < 0)
 		return -1;
-	}
-	return open_capture(state, err);
+	return state->is_precopied ? capture_renew(state->capture, err) : open_capture(state, err);
+}
+
+/* AGAIN: the driver has written since the first passes. */
+static int take_again(struct capture_job *state, struct error **err)
+{
+	if (!state->is_precopied)
+		return error_set(err, ERROR_USAGE, "a pass that was not announced");
+	if (gently(state, again_step, err) < 0 || capture_renew(state->capture, err) < 0)
+		return -1;
+	channel_send(WIRE_READY, NULL);
+	return 0;
 }
 
 /* Into READY, which is sent in parts when they are many; the last part is returned. */
@@ -444,6 +488,8 @@ static int receive_seeds(struct capture_job *state, struct error **err)
 			result = end_seed(state, &message, seed, err);
 			seed_free(seed);
 			seed = seed_new();
+		} else if (message.type == WIRE_AGAIN) {
+			result = take_again(state, err);
 		} else if (message.type == WIRE_GO) {
 			result = take_go(state, &message, &is_go, err);
 		} else {
@@ -518,15 +564,22 @@ static void begin_manifest(struct capture_job *state)
 
 static int capture_all(struct capture_job *state, struct error **err)
 {
-	state->phase = "capture";
+	state->phase = "reading";
 	for (size_t i = 0; i < state->trees.count; i++) {
+		CLEANUP(cleanup_earlier_free)
+		struct earlier *earlier = precopy_earlier(&state->precopy, i);
 		struct tree_record *record = &state->manifest.trees[i];
+		struct capture_pass pass;
 		struct tree_source source;
 
 		job_tree_source(&state->trees.list[i], &source);
-		if (capture_tree(state->capture, &source, record, err) < 0)
+		source.earlier = earlier;
+		source.is_frozen = state->is_precopied;
+		if (capture_tree(state->capture, &source, record, &pass, err) < 0)
 			return error_prefix(err, "cannot capture \"%s\"", record->paths.items[0]);
 		state->done_bytes += record->bytes;
+		state->hot_bytes += pass.read_bytes;
+		state->reused_bytes += pass.reused_bytes;
 	}
 	if (!state->own)
 		return 0;
@@ -637,6 +690,8 @@ static void send_done(struct capture_job *state, const struct store_writer_total
 	json_set_int(done, "stored_bytes", (int64_t)totals->stored_bytes);
 	if (state->own)
 		own_get_totals(state->own, &own_totals);
+	json_set_int(done, "hot_bytes", (int64_t)(state->hot_bytes + own_totals.bytes));
+	json_set_int(done, "reused_bytes", (int64_t)state->reused_bytes);
 	own = json_set_object(done, "own");
 	json_set_int(own, "files", (int64_t)own_totals.files);
 	json_set_int(own, "bytes", (int64_t)own_totals.bytes);
@@ -666,7 +721,7 @@ static int run_capture(struct capture_job *state, struct error **err)
 	return 0;
 }
 
-static void capture_job_init(struct capture_job *state, const struct json *job)
+void capture_job_init(struct capture_job *state, const struct json *job)
 {
 	memset(state, 0, sizeof(*state));
 	state->job = job;
@@ -684,81 +739,6 @@ int helper_capture(const struct json *job, struct error **err)
 
 	capture_job_init(&state, job);
 	result = run_capture(&state, err);
-	capture_job_release(&state);
-	return result;
-}
-
-static const char measure_members[] = "operation trees container own agent_path failpoint";
-
-static int run_measure(struct capture_job *state, struct error **err)
-{
-	struct json *done, *trees, *own;
-	struct own_totals totals = {0};
-	struct error *problem = NULL;
-	uint64_t available = 0;
-
-	if (job_check_members(state->job, measure_members, err) < 0)
-		return -1;
-	state->root_fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (state->root_fd < 0)
-		return error_set_errno(err, errno, "cannot open the helper's root");
-	state->store_fd = layer_open_store(state->root_fd, false, &problem);
-	if (state->store_fd < 0 && problem && problem->kind != ERROR_NOT_FOUND) {
-		error_append(err, problem);
-		return -1;
-	}
-	error_free(problem);
-	if ((state->store_fd >= 0 && open_parent(state, err) < 0) ||
-	    job_trees_open(&state->trees, state->job, err) < 0 ||
-	    layer_free_space(state->root_fd, &available, NULL, err) < 0)
-		return -1;
-	channel_send(WIRE_READY, NULL);
-	done = json_new_object();
-	trees = json_set_array(done, "trees");
-	for (size_t i = 0; i < state->trees.count; i++) {
-		struct json *tree = json_add_object(trees), *list;
-		struct tree_measure measure;
-		struct tree_source source;
-		struct string_list skipped;
-
-		string_list_init(&skipped);
-		job_tree_source(&state->trees.list[i], &source);
-		if (tree_measure(&source, &measure, &skipped, err) < 0) {
-			string_list_release(&skipped);
-			json_free(done);
-			return error_prefix(err, "%s", state->trees.list[i].paths.items[0]);
-		}
-		json_set_int(tree, "files", (int64_t)measure.files);
-		json_set_int(tree, "directories", (int64_t)measure.directories);
-		json_set_int(tree, "bytes", (int64_t)measure.bytes);
-		json_set_int(tree, "allocated_bytes", (int64_t)measure.allocated_bytes);
-		list = json_set_array(tree, "skipped");
-		for (size_t j = 0; j < skipped.count && j < 100; j++)
-			job_add_path(list, skipped.items[j]);
-		string_list_release(&skipped);
-	}
-	if (prepare_own(state, true, err) < 0 ||
-	    (state->own && state->target_fd >= 0 && own_run(state->own, err) < 0)) {
-		json_free(done);
-		return -1;
-	}
-	if (state->own)
-		own_get_totals(state->own, &totals);
-	own = json_set_object(done, "own");
-	json_set_int(own, "files", (int64_t)totals.files);
-	json_set_int(own, "bytes", (int64_t)totals.bytes);
-	json_set_int(done, "free", (int64_t)available);
-	channel_send(WIRE_DONE, done);
-	return 0;
-}
-
-int helper_measure(const struct json *job, struct error **err)
-{
-	struct capture_job state;
-	int result;
-
-	capture_job_init(&state, job);
-	result = run_measure(&state, err);
 	capture_job_release(&state);
 	return result;
 }

@@ -82,7 +82,7 @@ static int pack(const char *directory, const char *store, const struct string_li
 		return -1;
 	manifest_init(&manifest);
 	if (fill_manifest(&manifest, directory, err) == 0 &&
-	    capture_tree(capture, &source, &manifest.trees[0], err) == 0 &&
+	    capture_tree(capture, &source, &manifest.trees[0], NULL, err) == 0 &&
 	    capture_finish(capture, &manifest.packs, &manifest.pack_count, &totals, err) == 0 &&
 	    manifest_write(&manifest, store_fd, &hash, err) == 0) {
 		char digits[HASH_HEX_SIZE];

@@ -25,12 +25,22 @@
 /* What a stop may take beyond the container's own time-out. */
 #define STOP_TIME_MS 60000
 
+/* After a pre-copy that took longer, what the driver prepared is prepared once more. */
+#define PREPARED_TOO_LONG_AGO_MS 2000
+
+/* Whether somebody writes who will be frozen or stopped. */
+static bool is_precopied(const struct create *create)
+{
+	return !create->options->live && (create->target.running || create->freeze.ids.count);
+}
+
 static struct json *capture_job(const struct create *create)
 {
 	struct json *job = create_job(create, "capture"), *extra, *list;
 	size_t index = 0;
 
 	json_set_string(job, "id", create->identity.id);
+	json_set_bool(job, "precopy", is_precopied(create));
 	json_set_string(job, "parent", create->identity.parent);
 	json_set_string(job, "lineage", create->identity.lineage);
 	json_set_string(job, "created", create->identity.created);
@@ -76,6 +86,7 @@ static int send_seeds(struct create *create, struct error **err)
 	return 0;
 }
 
+/* Whether the driver has a server to talk to. */
 static bool prepare_is_due(const struct create *create)
 {
 	return create->plan.driver.driver && create->target.running && !create->target.paused &&
@@ -276,6 +287,41 @@ static int check_no_new_writer(struct create *create, struct error **err)
 	return result;
 }
 
+/*
+ * The driver's prepare and the pre-copy. A checkpoint rewrites what it flushes, so it comes
+ * first: after the pre-copy, all that would be read again. Only when the pre-copy took long,
+ * so that what was prepared is old, there is another, and a pass over what it wrote. A
+ * prepare that has a release locks something: it is never held during the pre-copy.
+ * Figures: docs/operations.md, "What a create costs".
+ */
+static int prepare_and_precopy(struct create *create, const struct json *job, struct json **ready,
+			       struct error **err)
+{
+	uint64_t began;
+
+	if (helper_open(create->helper, err) < 0)
+		return -1;
+	if (!create->release && run_prepare(create, err) < 0)
+		return -1;
+	began = clock_monotonic_ms();
+	progress_phase(create->session->progress,
+		       is_precopied(create) ? "pre-copying" : "starting to read");
+	if (helper_start(create->helper, job, ready, err) < 0 ||
+	    receive_own_paths(create, *ready, err) < 0 || send_seeds(create, err) < 0)
+		return -1;
+	if (create->release || !prepare_is_due(create) ||
+	    clock_monotonic_ms() - began < PREPARED_TOO_LONG_AGO_MS)
+		return 0;
+	if (run_prepare(create, err) < 0)
+		return -1;
+	if (!is_precopied(create))
+		return 0;
+	progress_phase(create->session->progress, "pre-copying");
+	if (helper_send(create->helper, WIRE_AGAIN, NULL, err) < 0)
+		return -1;
+	return helper_wait(create->helper, WIRE_READY, NULL, err);
+}
+
 int create_capture(struct create *create, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *job = capture_job(create), *ready = NULL;
@@ -285,14 +331,13 @@ int create_capture(struct create *create, struct error **err)
 	progress_phase(create->session->progress, "starting the helper");
 	create->freeze.release = prepare_is_due(create) ? create->release : NULL;
 	create->freeze.release_target = create->target.id;
-	/* Before the driver's prepare: what that did is undone as well when we die. */
-	if (helper_start(create->helper, job, &ready, err) < 0 ||
-	    receive_own_paths(create, ready, err) < 0 || send_seeds(create, err) < 0 ||
+	/* Before a prepare that must be released: that is done as well when we die. */
+	if (prepare_and_precopy(create, job, &ready, err) < 0 ||
 	    freeze_arm(&create->freeze, helper_id(create->helper),
 		       create->options->stopped && create->target.running ? create->target.id
 									  : NULL,
 		       err) < 0 ||
-	    run_prepare(create, err) < 0)
+	    (create->release && run_prepare(create, err) < 0))
 		return -1;
 	create->session->heartbeat = freeze_heartbeat;
 	create->session->heartbeat_context = &create->freeze;
@@ -382,6 +427,8 @@ static struct json *make_result(const struct create *create, const char *image,
 	json_set_string(result, "driver",
 			create->plan.driver.driver ? create->plan.driver.driver->name : "");
 	json_set_int(result, "frozen_ms", (int64_t)create->freeze.duration_ms);
+	json_set_int(result, "hot_bytes",
+		     create->freeze.duration_ms ? json_int(create->done, "hot_bytes") : 0);
 	json_set_int(result, "duration_ms", (int64_t)(clock_monotonic_ms() - create->started_ms));
 	json_set_int(result, "bytes", (int64_t)bytes);
 	json_set_int(result, "new_bytes", json_int(create->done, "new_bytes"));

@@ -317,6 +317,10 @@ struct json *create_job(const struct create *create, const char *operation)
 
 	json_set_string(job, "operation", operation);
 	json_set_string(job, "container", create->target.id);
+#ifdef SIDESNAP_FAILPOINTS
+	if (getenv("SIDESNAP_FAILPOINT"))
+		json_set_string(job, "failpoint", getenv("SIDESNAP_FAILPOINT"));
+#endif
 	json_set(job, "trees", plan_job_trees(&create->plan, create->options));
 	own = json_set_object(job, "own");
 	json_set_string(own, "source", create->by_process ? "process" : "stream");

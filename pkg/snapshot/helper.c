@@ -456,8 +456,7 @@ int helper_send_data(struct helper *helper, const void *data, size_t size, struc
 	return result;
 }
 
-int helper_start(struct helper *helper, const struct json *job, struct json **ready,
-		 struct error **err)
+int helper_open(struct helper *helper, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *hello = json_new_object(), *answer = NULL;
 	uint64_t version = 0;
@@ -471,12 +470,21 @@ int helper_start(struct helper *helper, const struct json *job, struct json **re
 	failpoint("helper/started");
 	json_set_int(hello, "version", WIRE_VERSION);
 	if (helper_send(helper, WIRE_HELLO, hello, err) < 0 ||
-	    helper_send(helper, WIRE_JOB, job, err) < 0 ||
 	    helper_wait(helper, WIRE_HELLO, &answer, err) < 0)
 		return -1;
 	if (!json_uint_checked(answer, "version", WIRE_VERSION, &version) ||
 	    version != WIRE_VERSION)
 		return error_set(err, ERROR_UNSUPPORTED, "the agent speaks another protocol");
+	return 0;
+}
+
+int helper_start(struct helper *helper, const struct json *job, struct json **ready,
+		 struct error **err)
+{
+	if (!helper->started && helper_open(helper, err) < 0)
+		return -1;
+	if (helper_send(helper, WIRE_JOB, job, err) < 0)
+		return -1;
 	return helper_wait(helper, WIRE_READY, ready, err);
 }
 

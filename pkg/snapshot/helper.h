@@ -43,7 +43,13 @@ struct helper *helper_create(const struct session *session,
 const char *helper_id(const struct helper *helper);
 const char *helper_agent_path(const struct helper *helper); /* "/RANDOM/agent" */
 
-/* helper_start(helper, job, ready, err): Attach, start, HELLO, JOB; the READY object in *ready (may be NULL). */
+/* helper_open(helper, err): Attach and start it, HELLO: it lives, and waits for its job. */
+int helper_open(struct helper *helper, struct error **err);
+
+/*
+ * helper_start(helper, job, ready, err): Open it where that was not done, JOB; the READY
+ * object in *ready (may be NULL).
+ */
 int helper_start(struct helper *helper, const struct json *job, struct json **ready,
 		 struct error **err);
 

@@ -30,7 +30,7 @@ struct create_options {
 /*
  * snapshot_create(session, options, result, err):
  * {"reference","id","image","target","target_id","parent","lineage","created","title","kind",
- *  "consistency","driver","frozen_ms","duration_ms","bytes","new_bytes","stored_bytes",
+ *  "consistency","driver","frozen_ms","hot_bytes","duration_ms","bytes","new_bytes","stored_bytes",
  *  "trees":[{"kind","name","paths","entries","bytes","hash"}],
  *  "own":{"files","bytes","deleted"}, "not_captured":[{"path","type","reason"}],
  *  "frozen":[NAME], "omitted_variables":[NAME]}

@@ -122,6 +122,13 @@ void batch_queue_drain(struct batch_queue *queue)
 	pthread_mutex_unlock(&queue->lock);
 }
 
+void batch_queue_reopen(struct batch_queue *queue)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->draining = false;
+	pthread_mutex_unlock(&queue->lock);
+}
+
 void batch_queue_fail(struct batch_queue *queue, struct error *error)
 {
 	if (!error)

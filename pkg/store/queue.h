@@ -82,6 +82,9 @@ void batch_queue_done(struct batch_queue *queue, struct batch *batch);
 /* batch_queue_drain(queue): Nothing more comes: workers end after what is there. */
 void batch_queue_drain(struct batch_queue *queue);
 
+/* batch_queue_reopen(queue): The opposite, once all workers have ended. */
+void batch_queue_reopen(struct batch_queue *queue);
+
 /* batch_queue_fail(queue, error): Stop all, keep the first error (owned from here on). */
 void batch_queue_fail(struct batch_queue *queue, struct error *error);
 

@@ -28,6 +28,7 @@ struct store_writer {
 	void *sink_context;
 	bool failed;   /* or ended by finish */
 	bool finished; /* the packs are good and stay */
+	int compression_level;
 
 	struct batch *batch; /* being filled; NULL: none yet */
 	struct chunker chunker;
@@ -52,15 +53,12 @@ static unsigned worker_count(unsigned wanted)
 	return cores < WORKERS_DEFAULT_MAX ? (unsigned)cores : WORKERS_DEFAULT_MAX;
 }
 
-static int start_workers(struct store_writer *writer, const struct store_writer_options *options,
-			 struct error **err)
+static int start_workers(struct store_writer *writer, unsigned count, struct error **err)
 {
-	unsigned count = worker_count(options->workers);
-
-	writer->workers = memory_zalloc(count * sizeof(struct worker *));
+	if (!writer->workers)
+		writer->workers = memory_zalloc(count * sizeof(struct worker *));
 	while (writer->worker_count < count) {
-		struct worker *worker =
-			worker_new(&writer->shared, options->compression_level, err);
+		struct worker *worker = worker_new(&writer->shared, writer->compression_level, err);
 
 		if (!worker)
 			return -1;
@@ -79,6 +77,7 @@ struct store_writer *store_writer_open(const struct store_writer_options *option
 
 	writer->sink = options->sink;
 	writer->sink_context = options->sink_context;
+	writer->compression_level = options->compression_level;
 	shared->parent = options->known;
 	chunker_init(&writer->chunker);
 	/* All three are set up whatever happens, so that store_writer_free() may release them. */
@@ -86,7 +85,7 @@ struct store_writer *store_writer_open(const struct store_writer_options *option
 	known = known_table_init(&shared->known, queue < 0 ? NULL : err);
 	packs = pack_writer_init(&shared->packs, options, &shared->known,
 				 queue < 0 || known < 0 ? NULL : err);
-	if (queue < 0 || known < 0 || packs < 0 || start_workers(writer, options, err) < 0) {
+	if (queue < 0 || known < 0 || packs < 0 || start_workers(writer, count, err) < 0) {
 		store_writer_free(writer);
 		return NULL;
 	}
@@ -329,6 +328,27 @@ static void join_workers(struct store_writer *writer)
 	for (unsigned i = 0; i < writer->worker_count; i++)
 		worker_free(writer->workers[i]);
 	writer->worker_count = 0;
+}
+
+int store_writer_renew(struct store_writer *writer, struct error **err)
+{
+	unsigned count = writer->worker_count;
+
+	if (writer->stream_is_open && !writer->failed)
+		return error_set(err, ERROR_FAILED, "the workers are renewed inside a stream");
+	if (store_writer_flush(writer, err) < 0)
+		return -1;
+	batch_queue_drain(&writer->shared.queue);
+	join_workers(writer);
+	batch_queue_reopen(&writer->shared.queue);
+	if (batch_queue_check(&writer->shared.queue, NULL) < 0)
+		return fail(writer, NULL, err);
+	if (start_workers(writer, count, err) < 0) {
+		batch_queue_stop(&writer->shared.queue);
+		writer->failed = true;
+		return -1;
+	}
+	return 0;
 }
 
 int store_writer_finish(struct store_writer *writer, struct pack_info **packs, size_t *count,

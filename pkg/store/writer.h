@@ -103,6 +103,13 @@ int store_writer_put(struct store_writer *writer, uint64_t cookie, enum chunking
 int store_writer_flush(struct store_writer *writer, struct error **err);
 
 /*
+ * store_writer_renew(writer, err):
+ * Flush, end the workers and start others from the calling thread, whose priorities
+ * they have. For a process that may not raise those of a thread again.
+ */
+int store_writer_renew(struct store_writer *writer, struct error **err);
+
+/*
  * store_writer_finish(writer, packs, count, err):
  * Flush, write the footers, fsync files and directory. The packs made (possibly
  * none) in *packs, to be freed. The writer can only be freed after this.

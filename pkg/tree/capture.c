@@ -14,9 +14,9 @@
 #include "tree/catalog_writer.h"
 #include "tree/inodes.h"
 #include "tree/scan.h"
+#include "tree/write_back.h"
 
 #define PROGRESS_INTERVAL_MS 100
-#define HOT_NS (20 * 1000 * 1000LL)
 
 struct capture {
 	struct capture_options options;
@@ -78,24 +78,6 @@ static int progress(void *context, uint64_t bytes, struct error **err)
 					 capture->bytes, err);
 }
 
-static bool is_recent(const struct timespec *time, const struct timespec *now)
-{
-	long long age = (long long)(now->tv_sec - time->tv_sec);
-
-	if (age > 1)
-		return false;
-	return age < 0 || age * 1000000000LL + (now->tv_nsec - time->tv_nsec) < HOT_NS;
-}
-
-/* Whether a later change within the same tick of the clock could leave the times as they are. */
-static bool is_hot(const struct file_status *status)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	return is_recent(&status->mtime, &now) || is_recent(&status->ctime, &now);
-}
-
 static void entry_of_item(const struct scan_item *item, struct catalog_entry *entry)
 {
 	const struct file_status *status = &item->status;
@@ -113,64 +95,159 @@ static void entry_of_item(const struct scan_item *item, struct catalog_entry *en
 	entry->link = item->link;
 	entry->attributes = item->attributes;
 	entry->attribute_count = item->attribute_count;
-	if (is_hot(status))
-		entry->flags |= ENTRY_HOT;
 }
 
-static int capture_item(struct capture *capture, const struct tree_source *source,
-			const struct scan_item *item, struct inode_map *inodes, struct error **err)
+/* One pass over one tree. */
+struct walk {
+	struct capture *capture;
+	const struct tree_source *source;
+	struct inode_map inodes;
+	enum write_back_kind kind;
+	bool defer;
+	const struct catalog_entry *earlier; /* of the item given last; NULL: it is to be read */
+	struct capture_pass pass;
+};
+
+/* The scan asks: is all known of this file by its status alone? */
+static bool is_unchanged(void *context, const char *path, const struct file_status *status)
 {
+	struct walk *walk = context;
+
+	walk->earlier = NULL;
+	/* one more name of a file that was met */
+	if (status->links > 1 && inode_map_has(&walk->inodes, status))
+		return true;
+	if (walk->kind != WRITE_BACK_NONE && walk->source->earlier)
+		walk->earlier = earlier_find(walk->source->earlier, path, status);
+	return walk->earlier != NULL;
+}
+
+static void take_earlier(struct walk *walk, struct pending_entry *pending)
+{
+	bool is_reused = earlier_is_reused(walk->source->earlier);
+
+	walk->capture->bytes += walk->earlier->size;
+	catalog_writer_contents(walk->capture->catalog, pending, walk->earlier, is_reused);
+	if (is_reused)
+		walk->pass.reused_bytes += walk->earlier->size;
+}
+
+/* A file's contents, one way or another. */
+static int capture_contents(struct walk *walk, const struct scan_item *item,
+			    struct pending_entry *pending, bool *is_hot_file, struct error **err)
+{
+	struct capture *capture = walk->capture;
+	uint64_t hole = 0, before = capture->bytes;
+	bool changed = false;
+	int result = 0;
+
+	*is_hot_file = walk->kind == WRITE_BACK_NONE || is_hot(&item->status, &item->looked);
+	if (walk->defer && *is_hot_file && walk->kind != WRITE_BACK_NONE) {
+		walk->pass.deferred_bytes += item->status.size;
+	} else if (item->status.size) {
+		*is_hot_file |= walk->source->is_frozen || !write_back(item->fd, walk->kind);
+		result = capture_file(capture->store, walk->source, item, pending, progress,
+				      capture, &hole, &changed, err);
+		walk->pass.read_bytes += capture->bytes - before;
+	}
+	if (result < 0)
+		return -1;
+	return catalog_writer_complete(capture->catalog, pending, hole, changed || *is_hot_file,
+				       err);
+}
+
+static int capture_item(struct walk *walk, const struct scan_item *item, struct error **err)
+{
+	struct capture *capture = walk->capture;
 	struct catalog_entry entry;
 	struct pending_entry *pending;
-	uint64_t hole = 0;
-	bool changed = false;
+	bool is_hot_file = false;
+	int result;
 
 	entry_of_item(item, &entry);
 	if (item->status.links > 1 && !S_ISDIR(entry.mode)) {
-		entry.hardlink = inode_map_seen(inodes, &item->status, item->path);
+		entry.hardlink = inode_map_seen(&walk->inodes, &item->status, item->path);
 		if (entry.hardlink)
 			entry.attribute_count = 0;
 		entry.flags |= ENTRY_LINKED;
 	}
+	if (item->is_unchanged && !entry.hardlink) {
+		entry.attributes = walk->earlier->attributes;
+		entry.attribute_count = walk->earlier->attribute_count;
+	}
 	if (!S_ISDIR(entry.mode))
 		capture->files++;
 	pending = catalog_writer_push(capture->catalog, &entry);
-	if (S_ISREG(entry.mode) && !entry.hardlink && item->status.size &&
-	    capture_file(capture->store, source, item, pending, progress, capture, &hole, &changed,
-			 err) < 0)
-		return -1;
-	if (catalog_writer_complete(capture->catalog, pending, hole, changed, err) < 0)
-		return -1;
-	return progress(capture, 0, err);
+	if (item->is_unchanged && !entry.hardlink)
+		take_earlier(walk, pending);
+	if (S_ISREG(entry.mode) && !entry.hardlink && !item->is_unchanged)
+		result = capture_contents(walk, item, pending, &is_hot_file, err);
+	else
+		result = catalog_writer_complete(capture->catalog, pending, 0, false, err);
+	return result < 0 ? -1 : progress(capture, 0, err);
 }
 
-int capture_tree(struct capture *capture, const struct tree_source *source,
-		 struct tree_record *record, struct error **err)
+/* The catalog was begun; ends it. */
+static int capture_walk(struct walk *walk, struct tree_record *record, struct error **err)
 {
+	const struct tree_source *source = walk->source;
 	struct scan_options options = {
 		.root_fd = source->root_fd,
 		.excluded = source->excluded,
 		.allow_overlay = source->allow_overlay,
+		.is_unchanged = is_unchanged,
+		.context = walk,
 		.excluded_found = &record->excluded,
 		.skipped = &record->skipped,
 	};
 	CLEANUP(cleanup_scan_close) struct scan *scan = scan_open(&options, err);
-	struct inode_map inodes;
 	struct scan_item item;
 	int result;
 
-	if (!scan || catalog_writer_begin(capture->catalog, false, err) < 0)
+	if (!scan)
 		return -1;
-	inode_map_init(&inodes);
+	walk->capture->files = walk->capture->bytes = 0;
+	walk->kind = write_back_kind(source->root_fd);
+	walk->pass.is_trusted = walk->kind != WRITE_BACK_NONE;
+	inode_map_init(&walk->inodes);
 	while ((result = scan_next(scan, &item, err)) > 0) {
-		result = capture_item(capture, source, &item, &inodes, err);
+		result = capture_item(walk, &item, err);
 		if (result < 0)
 			break;
 	}
-	inode_map_release(&inodes);
-	if (result < 0)
+	inode_map_release(&walk->inodes);
+	return result < 0 ? -1 : catalog_writer_end(walk->capture->catalog, record, NULL, err);
+}
+
+int capture_tree(struct capture *capture, const struct tree_source *source,
+		 struct tree_record *record, struct capture_pass *pass, struct error **err)
+{
+	struct walk walk = {.capture = capture, .source = source};
+
+	if (catalog_writer_begin(capture->catalog, false, err) < 0 ||
+	    capture_walk(&walk, record, err) < 0)
 		return -1;
-	return catalog_writer_end(capture->catalog, record, NULL, err);
+	if (pass)
+		*pass = walk.pass;
+	return 0;
+}
+
+int capture_draft(struct capture *capture, const struct tree_source *source, struct draft *draft,
+		  bool defer, struct tree_record *record, struct capture_pass *pass,
+		  struct error **err)
+{
+	struct walk walk = {.capture = capture, .source = source, .defer = defer};
+
+	if (catalog_writer_begin_draft(capture->catalog, draft, err) < 0 ||
+	    capture_walk(&walk, record, err) < 0)
+		return -1;
+	*pass = walk.pass;
+	return 0;
+}
+
+int capture_renew(struct capture *capture, struct error **err)
+{
+	return store_writer_renew(capture->store, err);
 }
 
 int capture_catalog_begin(struct capture *capture, struct error **err)

@@ -13,6 +13,8 @@
 #include "base/text.h"
 #include "store/writer.h"
 #include "tree/catalog.h"
+#include "tree/draft.h"
+#include "tree/earlier.h"
 #include "tree/manifest.h"
 
 struct capture_options {
@@ -34,6 +36,24 @@ struct tree_source {
 	uint32_t page_block;		 /* block size for these, bytes; 0: 32 KiB */
 	const struct string_list *excluded; /* relative paths or globs; may be NULL */
 	bool allow_overlay;		    /* else 0/0 character devices refuse the tree */
+	/*
+	 * What an earlier capture found, read to its end: files that have not changed since
+	 * are not opened. May be NULL.
+	 */
+	struct earlier *earlier;
+	/*
+	 * Time counts: what is read is not written back first, and so recorded as hot: the
+	 * next capture reads it again.
+	 */
+	bool is_frozen;
+};
+
+/* What a pass over one tree did, bytes. */
+struct capture_pass {
+	uint64_t read_bytes;
+	uint64_t reused_bytes;	 /* of files taken from a snapshot's catalog, now or in a draft */
+	uint64_t deferred_bytes; /* left out by a pre-copy as too hot to be worth reading */
+	bool is_trusted;	 /* the file system's times prove something */
 };
 
 struct capture;
@@ -48,11 +68,25 @@ CLEANUP_DEFINE(struct capture, capture_free)
  * Read the whole tree below source->root_fd, in path order, without leaving its
  * mount (statx mount id) and without following anything. Sets hash, entries, bytes,
  * root, excluded and skipped of ${record}. What vanishes or changes type while it is
- * read is left out or read as it then is (a live capture); it is no error.
+ * read is left out or read as it then is (a live capture); it is no error. ${pass} may be NULL.
  * Not captured: sidesnap's own marks (tree/mark.h); sockets (listed in skipped).
  */
 int capture_tree(struct capture *capture, const struct tree_source *source,
-		 struct tree_record *record, struct error **err);
+		 struct tree_record *record, struct capture_pass *pass, struct error **err);
+
+/*
+ * capture_draft(capture, source, draft, defer, record, pass, err):
+ * A pass of the pre-copy, while others write: the chunks go into the store, the records of
+ * what can be trusted into ${draft}, for the next pass. For each file that is not known:
+ * stat, write-back, read; the stat is what is recorded. ${defer}: files that are hot are
+ * not read, since another pass follows. Sets entries and bytes of ${record}, no more.
+ */
+int capture_draft(struct capture *capture, const struct tree_source *source, struct draft *draft,
+		  bool defer, struct tree_record *record, struct capture_pass *pass,
+		  struct error **err);
+
+/* capture_renew(capture, err): As store_writer_renew(); no tree may be under way. */
+int capture_renew(struct capture *capture, struct error **err);
 
 /*
  * A catalog whose entries the caller makes, in path order, with contents HASH or none:

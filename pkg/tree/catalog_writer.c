@@ -39,7 +39,7 @@ struct pending_entry {
 	size_t content_count, content_capacity;
 	uint64_t *holes; /* in front of each stream */
 	size_t stream_count, stream_capacity, streams_done;
-	bool stream_began, complete;
+	bool stream_began, complete, is_reused;
 };
 
 struct segment {
@@ -50,6 +50,7 @@ struct segment {
 struct catalog_writer {
 	struct store_writer *store;
 	bool partial;
+	struct draft *draft; /* NULL: a catalog in the store */
 	char previous[RECORD_PATH_MAX + 1];
 	uint64_t records, entry_bytes, stream_size;
 	struct hasher *hasher;
@@ -117,16 +118,34 @@ void catalog_writer_attach(struct catalog_writer *writer, struct store_writer *s
 	writer->store = store;
 }
 
-int catalog_writer_begin(struct catalog_writer *writer, bool partial, struct error **err)
+static int begin(struct catalog_writer *writer, struct error **err)
 {
 	if (writer->head || writer->current.size || writer->ready)
 		return error_set(err, ERROR_FAILED,
 				 "a catalog was begun before the last one ended");
-	writer->partial = partial;
 	writer->records = writer->entry_bytes = writer->stream_size = 0;
 	writer->previous[0] = '\0';
 	catalog_root_release(&writer->root);
 	buffer_clear(&writer->list);
+	return 0;
+}
+
+int catalog_writer_begin_draft(struct catalog_writer *writer, struct draft *draft,
+			       struct error **err)
+{
+	if (begin(writer, err) < 0)
+		return -1;
+	writer->partial = false;
+	writer->draft = draft;
+	return 0;
+}
+
+int catalog_writer_begin(struct catalog_writer *writer, bool partial, struct error **err)
+{
+	if (begin(writer, err) < 0)
+		return -1;
+	writer->partial = partial;
+	writer->draft = NULL;
 	buffer_append(&writer->current, CATALOG_MAGIC, CATALOG_MAGIC_SIZE);
 	buffer_append_u32(&writer->current, partial ? CATALOG_PARTIAL : 0);
 	return 0;
@@ -157,28 +176,42 @@ static bool ends_segment(const struct catalog_writer *writer, const char *path)
 	       !((hash ^ hash >> 16) & SEGMENT_END_MASK);
 }
 
-/* Append a complete record. Called from within the sink too. */
-static int emit(struct catalog_writer *writer, const struct catalog_entry *entry,
-		struct error **err)
+/* The record's bytes at the end of the catalog's stream. */
+static int encode(struct catalog_writer *writer, const struct catalog_entry *entry,
+		  struct error **err)
 {
 	size_t start = writer->current.size;
 
-	if (writer->records ? path_compare(writer->previous, entry->path) >= 0 : *entry->path != 0)
-		return error_set(err, ERROR_FAILED, "catalog entry \"%s\" is out of order",
-				 entry->path);
 	if (catalog_encode(&writer->current, entry) < 0)
 		return error_set(
 			err, ERROR_UNSUPPORTED,
 			"\"%s\" is more than a catalog can hold (attributes, link or size)",
 			entry->path);
-	memcpy(writer->previous, entry->path, strlen(entry->path) + 1);
 	record_hash(writer->hasher, writer->current.data + start + 4,
 		    writer->current.size - start - 4);
-	writer->records++;
-	if (S_ISREG(entry->mode) && !entry->hardlink)
-		writer->entry_bytes += entry->size;
 	if (ends_segment(writer, entry->path))
 		segment_close(writer);
+	return 0;
+}
+
+/* Append a complete record. Called from within the sink too. */
+static int emit(struct catalog_writer *writer, const struct catalog_entry *entry, bool is_reused,
+		struct error **err)
+{
+	bool is_file = S_ISREG(entry->mode) && !entry->hardlink;
+
+	if (writer->records ? path_compare(writer->previous, entry->path) >= 0 : *entry->path != 0)
+		return error_set(err, ERROR_FAILED, "catalog entry \"%s\" is out of order",
+				 entry->path);
+	if (!writer->draft && encode(writer, entry, err) < 0)
+		return -1;
+	if (writer->draft && is_file && !(entry->flags & ENTRY_HOT) &&
+	    draft_add(writer->draft, entry, is_reused, err) < 0)
+		return -1;
+	memcpy(writer->previous, entry->path, strlen(entry->path) + 1);
+	writer->records++;
+	if (is_file)
+		writer->entry_bytes += entry->size;
 	return 0;
 }
 
@@ -226,7 +259,7 @@ static int pump(struct catalog_writer *writer, struct error **err)
 int catalog_writer_add(struct catalog_writer *writer, const struct catalog_entry *entry,
 		       struct error **err)
 {
-	if (emit(writer, entry, err) < 0)
+	if (emit(writer, entry, false, err) < 0)
 		return -1;
 	return pump(writer, err);
 }
@@ -301,7 +334,7 @@ struct pending_entry *catalog_writer_push(struct catalog_writer *writer,
 	copy->entry = *entry;
 	point_into_text(copy, entry);
 	copy->content_count = copy->stream_count = copy->streams_done = 0;
-	copy->stream_began = copy->complete = false;
+	copy->stream_began = copy->complete = copy->is_reused = false;
 	copy->next = NULL;
 	*writer->tail = copy;
 	writer->tail = &copy->next;
@@ -337,6 +370,17 @@ static struct content *add_content(struct pending_entry *entry, enum content_kin
 	return content;
 }
 
+void catalog_writer_contents(struct catalog_writer *writer, struct pending_entry *entry,
+			     const struct catalog_entry *earlier, bool is_reused)
+{
+	size_t size = pending_size(entry);
+
+	for (size_t i = 0; i < earlier->content_count; i++)
+		*add_content(entry, CONTENT_HOLE, 0) = earlier->contents[i];
+	entry->is_reused = is_reused;
+	writer->waiting_size += pending_size(entry) - size;
+}
+
 /* Encode those at the queue's head that have everything. */
 static int drain(struct catalog_writer *writer, struct error **err)
 {
@@ -352,7 +396,7 @@ static int drain(struct catalog_writer *writer, struct error **err)
 			entry->entry.size += entry->contents[i].length;
 		entry->entry.contents = entry->contents;
 		entry->entry.content_count = entry->content_count;
-		result = emit(writer, &entry->entry, err);
+		result = emit(writer, &entry->entry, entry->is_reused, err);
 		writer->head = entry->next;
 		if (!writer->head) {
 			writer->tail = &writer->head;
@@ -466,6 +510,14 @@ int catalog_writer_end(struct catalog_writer *writer, struct tree_record *record
 		return -1;
 	if (writer->head || !writer->records)
 		return error_set(err, ERROR_FAILED, "the catalog ended with entries missing");
+	if (writer->draft) {
+		struct hash unused;
+
+		hasher_finish(writer->hasher, &unused);
+		record->entries = writer->records;
+		record->bytes = writer->entry_bytes;
+		return draft_end(STEAL_POINTER(writer->draft), err);
+	}
 	buffer_append_u32(&writer->current, 0);
 	buffer_append_u64(&writer->current, writer->records);
 	segment_close(writer);

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "store/writer.h"
 #include "tree/catalog.h"
+#include "tree/draft.h"
 #include "tree/manifest.h"
 
 /* An entry whose content is being stored. Made by catalog_writer_push(). */
@@ -31,6 +32,13 @@ store_sink catalog_writer_sink;
 /* catalog_writer_begin(writer, partial, err): A new catalog. */
 int catalog_writer_begin(struct catalog_writer *writer, bool partial, struct error **err);
 
+/*
+ * catalog_writer_begin_draft(writer, draft, err): The same, but nothing goes to the store: the
+ * regular files that are not hot are added to ${draft} (borrowed until the end).
+ */
+int catalog_writer_begin_draft(struct catalog_writer *writer, struct draft *draft,
+			       struct error **err);
+
 /* catalog_writer_add(writer, entry, err): The next record, complete. Nothing may be pending. */
 int catalog_writer_add(struct catalog_writer *writer, const struct catalog_entry *entry,
 		       struct error **err);
@@ -46,6 +54,13 @@ struct pending_entry *catalog_writer_push(struct catalog_writer *writer,
 uint64_t pending_entry_stream(struct pending_entry *entry, uint64_t hole);
 
 /*
+ * catalog_writer_contents(writer, entry, earlier, is_reused): Its contents are those of
+ * ${earlier}, copied; no stream may be added. ${is_reused}: as draft_add().
+ */
+void catalog_writer_contents(struct catalog_writer *writer, struct pending_entry *entry,
+			     const struct catalog_entry *earlier, bool is_reused);
+
+/*
  * catalog_writer_complete(writer, entry, hole, is_hot, err):
  * All its streams have ended; ${hole} bytes of hole follow. Feeds what is ready of the
  * catalog to the store, so no stream may be open.
@@ -53,7 +68,10 @@ uint64_t pending_entry_stream(struct pending_entry *entry, uint64_t hole);
 int catalog_writer_complete(struct catalog_writer *writer, struct pending_entry *entry,
 			    uint64_t hole, bool is_hot, struct error **err);
 
-/* catalog_writer_end(writer, record, root, err): As capture_catalog_end(). */
+/*
+ * catalog_writer_end(writer, record, root, err): As capture_catalog_end(). Of a draft: ends it,
+ * and sets entries and bytes of ${record} only.
+ */
 int catalog_writer_end(struct catalog_writer *writer, struct tree_record *record,
 		       struct catalog_root *root, struct error **err);
 

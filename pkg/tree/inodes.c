@@ -47,6 +47,16 @@ static void inode_map_grow(struct inode_map *map)
 	*map = larger;
 }
 
+bool inode_map_has(const struct inode_map *map, const struct file_status *status)
+{
+	const struct inode_slot *slot;
+
+	if (!map->count)
+		return false;
+	slot = find_slot(map, status->device, status->inode);
+	return slot->path && slot->type == (status->mode & S_IFMT);
+}
+
 const char *inode_map_seen(struct inode_map *map, const struct file_status *status,
 			   const char *path)
 {

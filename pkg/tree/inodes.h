@@ -2,6 +2,7 @@
 #ifndef SIDESNAP_TREE_INODES_H
 #define SIDESNAP_TREE_INODES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,5 +28,8 @@ void inode_map_release(struct inode_map *map);
  */
 const char *inode_map_seen(struct inode_map *map, const struct file_status *status,
 			   const char *path);
+
+/* inode_map_has(map, status): Whether that file was seen. */
+bool inode_map_has(const struct inode_map *map, const struct file_status *status);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -246,6 +247,7 @@ static int take_opened(struct scan *scan, int directory_fd, const char *name, in
 		return is_gone(errno) || errno == ELOOP || errno == ENXIO
 			       ? 0
 			       : scan_failed(scan, errno, err);
+	clock_gettime(CLOCK_REALTIME_COARSE, &item->looked);
 	if (beneath_status(fd, "", &item->status) < 0)
 		return scan_failed(scan, errno, err);
 	if ((item->status.mode & S_IFMT) != type)
@@ -300,6 +302,19 @@ static int take_node(struct scan *scan, int directory_fd, const char *name, stru
 	return read_attributes(scan, fd, true, item, err) < 0 ? -1 : 1;
 }
 
+/* A regular file of which all is known already, by its status alone. */
+static bool take_unchanged(struct scan *scan, int directory_fd, const char *name,
+			   struct scan_item *item)
+{
+	const struct scan_options *options = &scan->options;
+
+	if (!options->is_unchanged || beneath_status(directory_fd, name, &item->status) < 0 ||
+	    !S_ISREG(item->status.mode) || item->status.mount != scan->mount)
+		return false;
+	item->is_unchanged = options->is_unchanged(options->context, scan->path, &item->status);
+	return item->is_unchanged;
+}
+
 static void skip(struct scan *scan)
 {
 	if (scan->options.skipped)
@@ -317,11 +332,15 @@ static int scan_take(struct scan *scan, int directory_fd, const char *name, unsi
 	item->path = scan->path;
 	if (type == DT_DIR)
 		result = take_opened(scan, directory_fd, name, O_DIRECTORY, item, err);
+	else if (type == DT_REG && take_unchanged(scan, directory_fd, name, item))
+		return 1;
 	else if (type == DT_REG && !scan->options.sizes_only)
 		result = take_opened(scan, directory_fd, name, 0, item, err);
 	if (result < 0)
 		return -1;
 	/* an unknown or unexpected type: look first */
+	if (!result)
+		clock_gettime(CLOCK_REALTIME_COARSE, &item->looked);
 	if (!result && beneath_status(directory_fd, name, &item->status) < 0)
 		return is_gone(errno) ? 0 : scan_failed(scan, errno, err);
 	if (!S_ISDIR(item->status.mode) && item->status.mount != scan->mount) {
@@ -334,9 +353,9 @@ static int scan_take(struct scan *scan, int directory_fd, const char *name, unsi
 	case S_IFDIR:
 		return take_opened(scan, directory_fd, name, O_DIRECTORY, item, err);
 	case S_IFREG:
-		return scan->options.sizes_only
-			       ? 1
-			       : take_opened(scan, directory_fd, name, 0, item, err);
+		if (scan->options.sizes_only || take_unchanged(scan, directory_fd, name, item))
+			return 1;
+		return take_opened(scan, directory_fd, name, 0, item, err);
 	case S_IFLNK:
 		return scan->options.sizes_only ? 1
 						: take_link(scan, directory_fd, name, item, err);

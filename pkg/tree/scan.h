@@ -21,6 +21,12 @@ struct scan_options {
 	const struct string_list *excluded; /* relative paths or globs; may be NULL; borrowed */
 	bool allow_overlay;		    /* else a 0/0 character device is ERROR_REFUSED */
 	bool sizes_only;		    /* open no files, read no attributes or links */
+	/*
+	 * Asked before a regular file is opened; true: it is given as is_unchanged, without fd
+	 * and attributes. NULL: all are opened.
+	 */
+	bool (*is_unchanged)(void *context, const char *path, const struct file_status *status);
+	void *context;
 	struct string_list *excluded_found; /* what was left out is added; may be NULL */
 	struct string_list *skipped;	    /* sockets and mounted files are added; may be NULL */
 };
@@ -30,6 +36,8 @@ struct scan_item {
 	const char *path;	   /* "" is the root */
 	int fd;			   /* of regular files, to be read; -1 else */
 	struct file_status status; /* before anything was read */
+	struct timespec looked;	   /* the clock that files get their times from, before that */
+	bool is_unchanged;	   /* said the options' callback */
 	bool is_mount_point;	   /* a directory with another mount on it: not descended */
 	const char *link;
 	const struct attribute *attributes;

@@ -38,6 +38,7 @@ enum wire_type {
 	WIRE_ENTRY = 10,   /* command: one own file or seed member (own/seed streams), JSON */
 	WIRE_DATA = 11,	   /* command: raw bytes of the last ENTRY */
 	WIRE_END = 12,	   /* command: end of a stream of ENTRY/DATA; {"stream":"own"} */
+	WIRE_AGAIN = 13,   /* command, before GO: one more pass of the pre-copy; READY {} answers */
 };
 
 /* wire_encode(buffer, type, payload, size): Append one frame. -1: over a cap. */
@@ -108,6 +109,8 @@ int wire_error_from(const struct json *json, struct error **err);
  * capture: {
  *   "operation":"capture", "id","parent","lineage","created", "architecture":"amd64",
  *   "compression":1, "workers":0, "min_free":BYTES, "agent_path":"/RANDOM/agent" (the injected copy),
+ *   "precopy":true|false (passes over the trees before READY, while the target runs; what is read
+ *   after GO is then recorded as hot, else everything is read after GO and written back first),
  *   "container":"<64 hex id of the target>",
  *   "trees":[{"kind":"volume"|"bind","name","mount":"/dev/sidesnap/0","paths":["/data"],
  *             "pages":["base/[0-9]..."],"page_block":32768,"excluded":["tmp/x"],"allow_overlay":false,
@@ -122,8 +125,9 @@ int wire_error_from(const struct json *json, struct error **err);
  *   command: seed streams (ENTRY/DATA ... END {"stream":"seed","tree":INDEX}), GO {"changes","created"} once frozen (in
  *            parts: all but the last have "more":true; READY likewise with "own_paths"),
  *            then with own.source=stream: ENTRY/DATA ... END {"stream":"own"}
- *   agent:   PROGRESS*, CAPTURED {}, DONE {"manifest":"<hash>","trees":[{"hash","entries","bytes"}],
- *            "raw_bytes","new_bytes","stored_bytes","own":{"files","bytes","deleted"},
+ *   agent:   PROGRESS* ("phase":"pre-copying" before READY, then "reading", ...), CAPTURED {}, DONE {"manifest":"<hash>","trees":[{"hash","entries","bytes"}],
+ *            "raw_bytes","new_bytes","stored_bytes","hot_bytes" (read after GO),
+ *            "reused_bytes" (of files never read, taken from the parent's catalog),"own":{"files","bytes","deleted"},
  *            "skipped":[{"tree":0,"path":"x.sock"}]}, then stays until BYE.
  *
  * ENTRY of own: {"path":"etc/x","type":"file|directory|symlink|fifo|char|block","mode":420,"uid","gid",

@@ -314,7 +314,7 @@ static UNUSED int snapshot_take(struct snapshot *snapshot, int parent, const cha
 	capture = capture_open(&options, err);
 	if (!capture)
 		return -1;
-	result = capture_tree(capture, source, tree, err);
+	result = capture_tree(capture, source, tree, NULL, err);
 	if (result == 0)
 		result =
 			capture_finish(capture, &manifest->packs, &manifest->pack_count, NULL, err);

@@ -123,13 +123,13 @@ static void garbage_is_refused_by_its_header(void **state)
 	const uint8_t huge[] = {0xff, 0xff, 0xff, 0xff, WIRE_DATA};
 	const uint8_t longest[] = {0x00, 0x00, 0x40, 0x00, WIRE_DATA};
 	const uint8_t type_0[] = {0, 0, 0, 0, 0};
-	const uint8_t type_13[] = {0, 0, 0, 0, WIRE_END + 1};
+	const uint8_t type_14[] = {0, 0, 0, 0, WIRE_AGAIN + 1};
 
 	(void)state;
 	assert_int_equal(decode_once(too_long, sizeof(too_long)), -1);
 	assert_int_equal(decode_once(huge, sizeof(huge)), -1);
 	assert_int_equal(decode_once(type_0, sizeof(type_0)), -1);
-	assert_int_equal(decode_once(type_13, sizeof(type_13)), -1);
+	assert_int_equal(decode_once(type_14, sizeof(type_14)), -1);
 	assert_int_equal(decode_once(longest, sizeof(longest)), 0);
 	assert_int_equal(decode_once("HTTP/1.1 200 OK", 15), -1);
 }

@@ -1,0 +1,43 @@
+/*
+ * What an earlier capture of the same tree found, asked in path order: a stored catalog
+ * or the draft of a pre-copy. A stored one may be damaged or another volume's; that
+ * only costs time. Private to pkg/tree, but for making one.
+ */
+#ifndef SIDESNAP_TREE_EARLIER_H
+#define SIDESNAP_TREE_EARLIER_H
+
+#include <stdbool.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "tree/beneath.h"
+#include "tree/catalog.h"
+#include "tree/draft.h"
+
+struct earlier;
+
+/*
+ * earlier_of_catalog(store, root): From a snapshot's catalog; both borrowed. NULL when it
+ * cannot be read. What it names is used only where ${store} has it.
+ */
+struct earlier *earlier_of_catalog(struct store *store, const struct catalog_root *root);
+
+/* earlier_of_draft(draft): From a pre-copy whose chunks are in the same capture; borrowed. */
+struct earlier *earlier_of_draft(const struct draft *draft);
+
+void earlier_free(struct earlier *earlier); /* NULL ok */
+CLEANUP_DEFINE(struct earlier, earlier_free)
+
+/*
+ * earlier_find(earlier, path, status):
+ * The record of a regular file if it proves that the file has not changed since, with its
+ * contents and attributes: same fingerprint, not hot, no chunk of it missing. Else NULL.
+ * Valid until the next call, whose path must come later.
+ */
+const struct catalog_entry *earlier_find(struct earlier *earlier, const char *path,
+					 const struct file_status *status);
+
+/* earlier_is_reused(earlier): Whether the record found last stems from a snapshot's catalog. */
+bool earlier_is_reused(const struct earlier *earlier);
+
+#endif

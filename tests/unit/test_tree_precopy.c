@@ -1,0 +1,827 @@
+/*
+ * Captures that lean on an earlier one: what has not changed is not opened, what has
+ * changed is read however well it hides, and what a pre-copy recorded is believed only
+ * where it may be. Compared by a walk of the test's own.
+ */
+#include "test_tree_support.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "base/failpoint.h"
+#include "tree/draft.h"
+#include "tree/earlier.h"
+#include "tree/write_back.h"
+
+static const struct restore_options replace_all = {.workers = 2, .remove_extra = true};
+
+static void cool_down(void)
+{
+	const struct timespec time = {.tv_nsec = 130 * 1000000L};
+
+	nanosleep(&time, NULL);
+}
+
+/* A tree on a disk, or the test is of no use there. */
+struct bench {
+	struct scratch scratch;
+	int fd; /* of its "source" */
+	uint64_t random;
+	bool is_trusted;
+};
+
+static void bench_make(struct bench *bench, const char *parent)
+{
+	memset(bench, 0, sizeof(*bench));
+	scratch_make(&bench->scratch, parent);
+	bench->fd = make_directory(bench->scratch.fd, "source");
+	bench->random = 0x1234567;
+	bench->is_trusted = write_back_kind(bench->fd) != WRITE_BACK_NONE;
+}
+
+static void bench_remove(struct bench *bench)
+{
+	close(bench->fd);
+	scratch_remove(&bench->scratch);
+}
+
+static struct tree_source source_of(struct bench *bench)
+{
+	struct tree_source source = {.root_fd = bench->fd};
+
+	return source;
+}
+
+/* ---- with a snapshot's catalog ---------------------------------------------------------------- */
+
+/* Capture "source" into a store of that name, over an earlier snapshot (NULL: none). */
+static void take_over(struct bench *bench, struct snapshot *snapshot, const char *name,
+		      struct snapshot *earlier, struct capture_pass *pass)
+{
+	struct capture_options options = {.workers = 2, .known = earlier ? earlier->store : NULL};
+	struct manifest *manifest = &snapshot->manifest;
+	struct tree_source source = source_of(bench);
+	struct error *error = NULL;
+	struct pack_info *packs = NULL;
+	struct capture *capture;
+	size_t count = 0;
+
+	memset(snapshot, 0, sizeof(*snapshot));
+	manifest_init(manifest);
+	/* as in a helper that is made from the snapshot: the older packs are there too */
+	snapshot->store_fd = options.store_fd = make_directory(bench->scratch.fd, name);
+	manifest->id = memory_strdup("id");
+	manifest->trees = memory_zalloc(sizeof(*manifest->trees));
+	manifest->tree_count = 1;
+	tree_record_init(manifest->trees);
+	manifest->trees->name = memory_strdup("volume");
+	string_list_add(&manifest->trees->paths, "/data");
+	capture = capture_open(&options, &error);
+	assert_non_null(capture);
+	if (earlier)
+		source.earlier = earlier_of_catalog(earlier->store, &earlier->manifest.trees->root);
+	must(capture_tree(capture, &source, manifest->trees, pass, &error), &error);
+	earlier_free(source.earlier);
+	must(capture_finish(capture, &packs, &count, NULL, &error), &error);
+	capture_free(capture);
+	manifest->pack_count = count + (earlier ? earlier->manifest.pack_count : 0);
+	manifest->packs = memory_array(NULL, manifest->pack_count + 1, sizeof(*packs));
+	memcpy(manifest->packs, packs, count * sizeof(*packs));
+	if (earlier)
+		memcpy(manifest->packs + count, earlier->manifest.packs,
+		       earlier->manifest.pack_count * sizeof(*packs));
+	free(packs);
+	must(manifest_write(manifest, snapshot->store_fd, NULL, &error), &error);
+	snapshot->store = manifest_store(manifest, snapshot->store_fd, &error);
+	assert_non_null(snapshot->store);
+}
+
+static void assert_restores(struct bench *bench, const struct snapshot *snapshot)
+{
+	struct error *error = NULL;
+	int fd = make_directory(bench->scratch.fd, "target");
+
+	must(tree_verify(snapshot->store, snapshot->manifest.trees, &error), &error);
+	must(tree_restore(fd, snapshot->store, snapshot->manifest.trees, &replace_all, NULL,
+			  &error),
+	     &error);
+	close(fd);
+	assert_same_tree(bench->scratch.fd, "source", "target");
+}
+
+static void make_noise(struct bench *bench, const char *name, size_t size)
+{
+	cleanup_free uint8_t *data = memory_alloc(size + 1);
+
+	for (size_t i = 0; i < size; i++)
+		data[i] = (uint8_t)next_random(&bench->random);
+	make_file(bench->fd, name, data, size);
+}
+
+/* One byte, with the times put back as they were: only ctime tells. */
+static void change_and_hide(struct bench *bench, const char *name, off_t at)
+{
+	struct stat before;
+	uint8_t byte;
+	int fd = openat(bench->fd, name, O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &before), 0);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 0x55;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	assert_int_equal(futimens(fd, (struct timespec[2]){before.st_atim, before.st_mtim}), 0);
+	close(fd);
+}
+
+static void test_unchanged_files_are_not_read(void **state)
+{
+	struct bench bench;
+	struct snapshot first, second;
+	struct capture_pass pass;
+
+	(void)state;
+	bench_make(&bench, "/var/tmp");
+	make_noise(&bench, "a", 700000);
+	make_noise(&bench, "b", 5000);
+	make_noise(&bench, "empty", 0);
+	assert_int_equal(
+		fsetxattr(openat(bench.fd, "b", O_RDONLY | O_CLOEXEC), "user.x", "y", 1, 0), 0);
+	assert_int_equal(linkat(bench.fd, "a", bench.fd, "z", 0), 0);
+	cool_down();
+	take_over(&bench, &first, "store", NULL, &pass);
+	assert_int_equal(pass.read_bytes, 705000);
+	assert_int_equal(pass.reused_bytes, 0);
+	take_over(&bench, &second, "store", &first, &pass);
+	if (bench.is_trusted) {
+		assert_int_equal(pass.read_bytes, 0);
+		assert_int_equal(pass.reused_bytes, 705000);
+	} else {
+		assert_int_equal(pass.read_bytes, 705000);
+	}
+	assert_true(hash_equal(&first.manifest.trees->hash, &second.manifest.trees->hash));
+	assert_restores(&bench, &second);
+	snapshot_release(&second);
+	snapshot_release(&first);
+	bench_remove(&bench);
+}
+
+/* Everything that can be done to a file between two snapshots. */
+static void make_originals(struct bench *bench)
+{
+	static const char *const names[] = {
+		"hidden", "over",      "grown",	 "cut",	  "to-directory", "to-link", "gone",
+		"mode",	  "attribute", "linked", "first", "moved",	  "stays"};
+	char text[32];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		make_noise(bench, names[i], 100000 + i);
+	assert_int_equal(linkat(bench->fd, "first", bench->fd, "second", 0), 0);
+	for (int i = 0; i < 300; i++) {
+		snprintf(text, sizeof(text), "many-%d", i);
+		make_noise(bench, text, (size_t)i * 7);
+	}
+}
+
+static void change_everything(struct bench *bench)
+{
+	struct stat before, after;
+	int fd = bench->fd;
+
+	change_and_hide(bench, "hidden", 77777);
+	/* the same size and time, another inode */
+	assert_int_equal(fstatat(fd, "over", &before, 0), 0);
+	make_noise(bench, "over.new", (size_t)before.st_size);
+	assert_int_equal(
+		utimensat(fd, "over.new", (struct timespec[2]){before.st_atim, before.st_mtim}, 0),
+		0);
+	assert_int_equal(renameat(fd, "over.new", fd, "over"), 0);
+	assert_int_equal(fstatat(fd, "over", &after, 0), 0);
+	assert_int_equal(before.st_size, after.st_size);
+	assert_int_equal(ftruncate(openat(fd, "grown", O_RDWR | O_CLOEXEC), 300000), 0);
+	assert_int_equal(ftruncate(openat(fd, "cut", O_RDWR | O_CLOEXEC), 3), 0);
+	assert_int_equal(unlinkat(fd, "to-directory", 0), 0);
+	close(make_directory(fd, "to-directory"));
+	assert_int_equal(symlinkat("stays", fd, "to-link.new"), 0);
+	assert_int_equal(renameat(fd, "to-link.new", fd, "to-link"), 0);
+	assert_int_equal(unlinkat(fd, "gone", 0), 0);
+	assert_int_equal(fchmodat(fd, "mode", 0640, 0), 0);
+	assert_int_equal(
+		fsetxattr(openat(fd, "attribute", O_RDONLY | O_CLOEXEC), "user.n", "1", 1, 0), 0);
+	assert_int_equal(linkat(fd, "linked", fd, "also-linked", 0), 0);
+	assert_int_equal(unlinkat(fd, "first", 0), 0);
+	assert_int_equal(renameat(fd, "moved", fd, "moved-away"), 0);
+}
+
+static void test_every_change_is_seen(void **state)
+{
+	struct bench bench;
+	struct snapshot first, second, third;
+	struct capture_pass pass;
+
+	(void)state;
+	bench_make(&bench, "/var/tmp");
+	make_originals(&bench);
+	cool_down();
+	take_over(&bench, &first, "store", NULL, &pass);
+	change_everything(&bench);
+	cool_down();
+	take_over(&bench, &second, "store", &first, &pass);
+	assert_restores(&bench, &second);
+	if (bench.is_trusted)
+		assert_true(pass.reused_bytes >= 100000);
+	take_over(&bench, &third, "store", &second, &pass);
+	if (bench.is_trusted)
+		assert_int_equal(pass.read_bytes, 0);
+	assert_restores(&bench, &third);
+	snapshot_release(&third);
+	snapshot_release(&second);
+	snapshot_release(&first);
+	bench_remove(&bench);
+}
+
+/* What was written a moment before it was read may be written again without a trace. */
+static void test_hot_files_are_read_again(void **state)
+{
+	struct bench bench;
+	struct snapshot first, second;
+	struct capture_pass pass;
+
+	(void)state;
+	bench_make(&bench, "/var/tmp");
+	make_noise(&bench, "old", 1000);
+	cool_down();
+	make_noise(&bench, "hot", 2000);
+	take_over(&bench, &first, "store", NULL, &pass);
+	take_over(&bench, &second, "store", &first, &pass);
+	assert_int_equal(pass.read_bytes, bench.is_trusted ? 2000 : 3000);
+	snapshot_release(&second);
+	snapshot_release(&first);
+	bench_remove(&bench);
+}
+
+static void test_tmpfs_is_never_trusted(void **state)
+{
+	struct bench bench;
+	struct snapshot first, second;
+	struct capture_pass pass;
+
+	(void)state;
+	bench_make(&bench, "/dev/shm");
+	if (!bench.is_trusted) {
+		make_noise(&bench, "a", 3000);
+		cool_down();
+		take_over(&bench, &first, "store", NULL, &pass);
+		assert_false(pass.is_trusted);
+		take_over(&bench, &second, "store", &first, &pass);
+		assert_int_equal(pass.read_bytes, 3000);
+		assert_restores(&bench, &second);
+		snapshot_release(&second);
+		snapshot_release(&first);
+	}
+	bench_remove(&bench);
+}
+
+/* A catalog that names chunks that its store does not have, and one that is damaged. */
+static void test_bad_earlier_catalogs_cost_only_time(void **state)
+{
+	struct bench bench;
+	struct snapshot first, foreign, second;
+	struct error *error = NULL;
+	struct tree_source source;
+	struct capture_options options = {.workers = 1};
+	struct tree_record record;
+	struct capture_pass pass;
+	struct capture *capture;
+	struct catalog_root root;
+
+	(void)state;
+	bench_make(&bench, "/var/tmp");
+	make_noise(&bench, "a", 500000);
+	make_noise(&bench, "b", 500000);
+	cool_down();
+	take_over(&bench, &first, "store", NULL, &pass);
+	/* its catalog alone in a store of its own */
+	options.store_fd = make_directory(bench.scratch.fd, "foreign");
+	memset(&foreign, 0, sizeof(foreign));
+	manifest_init(&foreign.manifest);
+	foreign.store_fd = options.store_fd;
+	foreign.manifest.trees = memory_zalloc(sizeof(*foreign.manifest.trees));
+	foreign.manifest.tree_count = 1;
+	tree_record_init(foreign.manifest.trees);
+	capture = capture_open(&options, &error);
+	{
+		CLEANUP(cleanup_catalog_close)
+		struct catalog_reader *reader =
+			catalog_open(first.store, &first.manifest.trees->root, &error);
+		struct catalog_entry entry;
+
+		must(capture_catalog_begin(capture, &error), &error);
+		while (catalog_next(reader, &entry, &error) > 0)
+			must(capture_catalog_add(capture, &entry, &error), &error);
+		must(capture_catalog_end(capture, foreign.manifest.trees, NULL, &error), &error);
+	}
+	must(capture_finish(capture, &foreign.manifest.packs, &foreign.manifest.pack_count, NULL,
+			    &error),
+	     &error);
+	capture_free(capture);
+	foreign.store = manifest_store(&foreign.manifest, foreign.store_fd, &error);
+	assert_non_null(foreign.store);
+	take_over(&bench, &second, "foreign", &foreign, &pass);
+	assert_int_equal(pass.read_bytes, 1000000);
+	assert_restores(&bench, &second);
+	snapshot_release(&second);
+	/* a root that leads nowhere */
+	root = (struct catalog_root){.refs = first.manifest.trees->root.refs,
+				     .count = first.manifest.trees->root.count};
+	root.refs[0].id.bytes[3] ^= 1;
+	assert_null(earlier_of_catalog(first.store, &root));
+	root.refs[0].id.bytes[3] ^= 1;
+	(void)source;
+	(void)record;
+	snapshot_release(&foreign);
+	snapshot_release(&first);
+	bench_remove(&bench);
+}
+
+/* ---- with a pre-copy -------------------------------------------------------------------------- */
+
+/* A capture whose pre-copy is done, and whose final pass is still to come. */
+struct session {
+	struct snapshot snapshot;
+	struct capture *capture;
+	struct draft *draft;
+};
+
+static void session_begin(struct session *session, struct bench *bench)
+{
+	struct capture_options options = {.workers = 2};
+	struct error *error = NULL;
+
+	memset(session, 0, sizeof(*session));
+	session->snapshot.store_fd = options.store_fd =
+		make_directory(bench->scratch.fd, "precopy-store");
+	session->capture = capture_open(&options, &error);
+	assert_non_null(session->capture);
+}
+
+static void session_precopy(struct session *session, struct bench *bench, bool defer,
+			    struct capture_pass *pass)
+{
+	struct tree_source source = source_of(bench);
+	struct error *error = NULL;
+	struct tree_record record;
+	struct draft *draft = draft_new(session->snapshot.store_fd, &error);
+
+	assert_non_null(draft);
+	if (session->draft)
+		source.earlier = earlier_of_draft(session->draft);
+	tree_record_init(&record);
+	must(capture_draft(session->capture, &source, draft, defer, &record, pass, &error), &error);
+	must(capture_renew(session->capture, &error), &error);
+	tree_record_release(&record);
+	earlier_free(source.earlier);
+	draft_free(session->draft);
+	session->draft = draft;
+}
+
+static void session_finish(struct session *session, struct bench *bench, struct capture_pass *pass)
+{
+	struct manifest *manifest = &session->snapshot.manifest;
+	struct tree_source source = source_of(bench);
+	struct error *error = NULL;
+
+	manifest_init(manifest);
+	manifest->trees = memory_zalloc(sizeof(*manifest->trees));
+	manifest->tree_count = 1;
+	tree_record_init(manifest->trees);
+	source.earlier = earlier_of_draft(session->draft);
+	source.is_frozen = true;
+	must(capture_tree(session->capture, &source, manifest->trees, pass, &error), &error);
+	earlier_free(source.earlier);
+	draft_free(session->draft);
+	must(capture_finish(session->capture, &manifest->packs, &manifest->pack_count, NULL,
+			    &error),
+	     &error);
+	capture_free(session->capture);
+	session->snapshot.store = manifest_store(manifest, session->snapshot.store_fd, &error);
+	assert_non_null(session->snapshot.store);
+}
+
+/*
+ * Without the extents: an attribute's block counts as a file's, so a hole of one block may
+ * have been read as zeros, with or without a pre-copy.
+ */
+static char *describe_bytes(struct bench *bench, const char *name)
+{
+	char *text = describe(bench->scratch.fd, name), *to = text;
+	bool is_sum = false;
+
+	for (const char *from = text; *from; from++) {
+		if (*from == '\n')
+			is_sum = false;
+		else if (strncmp(from, "\tsum ", 5) == 0)
+			is_sum = true;
+		if (is_sum && *from == ' ' && from[-1] != 'm')
+			while (from[1] != '\n')
+				from++;
+		else
+			*to++ = *from;
+	}
+	*to = '\0';
+	return text;
+}
+
+/* Whether what was captured is what is there now. */
+static bool session_is_right(struct session *session, struct bench *bench)
+{
+	cleanup_free char *expected = NULL, *actual = NULL;
+	struct error *error = NULL;
+	int fd = make_directory(bench->scratch.fd, "target");
+
+	must(tree_restore(fd, session->snapshot.store, session->snapshot.manifest.trees,
+			  &replace_all, NULL, &error),
+	     &error);
+	close(fd);
+	expected = describe_bytes(bench, "source");
+	actual = describe_bytes(bench, "target");
+	return strcmp(expected, actual) == 0;
+}
+
+static void session_end(struct session *session)
+{
+	snapshot_release(&session->snapshot);
+}
+
+#define MAPPED_SIZE (1U << 20)
+
+/*
+ * A page that is dirty already when it is pre-copied, and stored to again after that: the
+ * second store finds it writable and changes no time, unless it was written back.
+ */
+static bool mapped_store_is_captured(struct bench *bench)
+{
+	struct session session;
+	struct capture_pass pass;
+	uint8_t *memory;
+	bool is_right;
+	int fd;
+
+	make_noise(bench, "mapped", MAPPED_SIZE);
+	make_noise(bench, "other", 100000);
+	fd = openat(bench->fd, "mapped", O_RDWR | O_CLOEXEC);
+	assert_int_equal(fsync(fd), 0);
+	memory = mmap(NULL, MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(memory != MAP_FAILED);
+	memset(memory + 4096, 'a', 4096);
+	cool_down();
+	session_begin(&session, bench);
+	session_precopy(&session, bench, false, &pass);
+	memset(memory + 4096, 'b', 4096);
+	session_finish(&session, bench, &pass);
+	is_right = session_is_right(&session, bench);
+	session_end(&session);
+	munmap(memory, MAPPED_SIZE);
+	close(fd);
+	return is_right;
+}
+
+static void test_stores_through_a_mapping(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	bench_make(&bench, "/var/tmp");
+	for (int i = 0; i < 5; i++)
+		assert_true(mapped_store_is_captured(&bench));
+	bench_remove(&bench);
+}
+
+/* The same with the write-back left out must fail: else the test above proves nothing. */
+static void test_stores_through_a_mapping_need_the_write_back(void **state)
+{
+	struct bench bench;
+	bool is_right = true;
+
+	(void)state;
+	bench_make(&bench, "/var/tmp");
+	if (bench.is_trusted) {
+		failpoint_set("tree/write-back=error");
+		/* somebody else's sync, of the same disk, may do by chance what was left out */
+		for (int i = 0; i < 40 && is_right; i++)
+			is_right = mapped_store_is_captured(&bench);
+		failpoint_set(NULL);
+		assert_false(is_right);
+	}
+	bench_remove(&bench);
+}
+
+/* What is read under the freeze may be dirty and mapped: the next capture reads it again. */
+static void test_what_was_read_frozen_is_hot(void **state)
+{
+	struct bench bench;
+	struct session session;
+	struct snapshot next;
+	struct capture_pass pass;
+
+	(void)state;
+	bench_make(&bench, "/var/tmp");
+	make_noise(&bench, "stays", 50000);
+	make_noise(&bench, "changes", 60000);
+	cool_down();
+	session_begin(&session, &bench);
+	session_precopy(&session, &bench, true, &pass);
+	assert_int_equal(pass.read_bytes, 110000);
+	change_and_hide(&bench, "changes", 5);
+	cool_down();
+	session_finish(&session, &bench, &pass);
+	assert_int_equal(pass.read_bytes, bench.is_trusted ? 60000 : 110000);
+	assert_true(session_is_right(&session, &bench));
+	take_over(&bench, &next, "precopy-store", &session.snapshot, &pass);
+	assert_int_equal(pass.read_bytes, bench.is_trusted ? 60000 : 110000);
+	snapshot_release(&next);
+	session_end(&session);
+	bench_remove(&bench);
+}
+
+static void test_hot_files_are_deferred(void **state)
+{
+	struct bench bench;
+	struct session session;
+	struct capture_pass pass;
+
+	(void)state;
+	bench_make(&bench, "/var/tmp");
+	make_noise(&bench, "cold", 50000);
+	cool_down();
+	make_noise(&bench, "hot", 60000);
+	session_begin(&session, &bench);
+	session_precopy(&session, &bench, true, &pass);
+	assert_int_equal(pass.read_bytes, bench.is_trusted ? 50000 : 110000);
+	assert_int_equal(pass.deferred_bytes, bench.is_trusted ? 60000 : 0);
+	cool_down();
+	session_precopy(&session, &bench, false, &pass);
+	assert_int_equal(pass.read_bytes, bench.is_trusted ? 60000 : 110000);
+	session_finish(&session, &bench, &pass);
+	assert_int_equal(pass.read_bytes, bench.is_trusted ? 0 : 110000);
+	assert_true(session_is_right(&session, &bench));
+	session_end(&session);
+	bench_remove(&bench);
+}
+
+/* Rewrites of the same size, as fast as they come, up to the moment of the pre-copy. */
+static void test_same_tick_rewrites(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 20; round++) {
+		struct bench bench;
+		struct session session;
+		struct capture_pass pass;
+
+		bench_make(&bench, "/var/tmp");
+		make_noise(&bench, "a", 4096);
+		make_noise(&bench, "b", 4096);
+		if (round % 2)
+			cool_down();
+		session_begin(&session, &bench);
+		make_noise(&bench, "a", 4096);
+		session_precopy(&session, &bench, false, &pass);
+		make_noise(&bench, "a", 4096);
+		change_and_hide(&bench, "b", round);
+		session_finish(&session, &bench, &pass);
+		assert_true(session_is_right(&session, &bench));
+		session_end(&session);
+		bench_remove(&bench);
+	}
+}
+
+/* ---- a random writer -------------------------------------------------------------------------- */
+
+static void random_change(struct bench *bench, char (*names)[16], size_t count, uint8_t *memory)
+{
+	uint64_t *random = &bench->random;
+	const char *a = names[next_random(random) % count], *b = names[next_random(random) % count];
+	struct timespec times[2] = {{1000000000, 0}, {1000000000, 0}};
+	uint8_t byte = (uint8_t)next_random(random);
+	int fd, unused;
+
+	switch (next_random(random) % 14) {
+	case 0:
+	case 1:
+	case 2:
+		memory[next_random(random) % MAPPED_SIZE] = byte;
+		return;
+	case 3:
+	case 4:
+		fd = openat(bench->fd, a, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+		unused = (int)pwrite(fd, &byte, 1, (off_t)(next_random(random) % 60000));
+		break;
+	case 5:
+		fd = openat(bench->fd, a, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+		unused = (int)pwrite(fd, names, count * 16, (off_t)(next_random(random) % 200000));
+		break;
+	case 6:
+		fd = openat(bench->fd, a, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+		unused = ftruncate(fd, (off_t)(next_random(random) % 300000));
+		break;
+	case 7:
+		fd = -1;
+		unused = renameat(bench->fd, a, bench->fd, b);
+		break;
+	case 8:
+		fd = -1;
+		unused = linkat(bench->fd, a, bench->fd, b, 0);
+		break;
+	case 9:
+		fd = -1;
+		unused = unlinkat(bench->fd, a, next_random(random) % 2 ? AT_REMOVEDIR : 0);
+		break;
+	case 10:
+		fd = -1;
+		unused = mkdirat(bench->fd, a, 0755);
+		break;
+	case 11:
+		fd = -1;
+		unused = symlinkat(b, bench->fd, a);
+		break;
+	case 12:
+		fd = openat(bench->fd, a, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		unused = next_random(random) % 2 ? fsetxattr(fd, "user.r", &byte, 1, 0)
+						 : fchmod(fd, 0600 | (byte & 077));
+		break;
+	default:
+		fd = -1;
+		unused = utimensat(bench->fd, a, times, AT_SYMLINK_NOFOLLOW);
+	}
+	(void)unused;
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Never returns. */
+static void write_for_ever(struct bench *bench, unsigned pause_us)
+{
+	static char names[40][16];
+	int fd = openat(bench->fd, "mapped", O_RDWR | O_CLOEXEC);
+	uint8_t *memory = mmap(NULL, MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	for (size_t i = 0; i < 40; i++)
+		snprintf(names[i], sizeof(names[i]), "n%zu", i);
+	if (memory == MAP_FAILED)
+		_exit(1);
+	for (;;) {
+		random_change(bench, names, 40, memory);
+		if (pause_us)
+			usleep(pause_us);
+	}
+}
+
+static void stop_and_wait(pid_t child)
+{
+	int status;
+
+	assert_int_equal(kill(child, SIGSTOP), 0);
+	assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+	assert_true(WIFSTOPPED(status));
+}
+
+static void test_random_writer(void **state)
+{
+	struct bench bench;
+	int status;
+
+	(void)state;
+	bench_make(&bench, "/var/tmp");
+	make_noise(&bench, "mapped", MAPPED_SIZE);
+	for (int i = 0; i < 40; i += 2) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "n%d", i);
+		make_noise(&bench, name, (size_t)i * 5000);
+	}
+	for (uint64_t round = 0; round < 50; round++) {
+		struct session session;
+		struct capture_pass pass;
+		/* from every microsecond to so seldom that most files have cooled down */
+		static const unsigned pauses[] = {0, 100, 2000, 20000, 60000};
+		pid_t child = fork();
+
+		assert_true(child >= 0);
+		if (!child) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			bench.random += round * 7919;
+			write_for_ever(&bench, pauses[round % 5]);
+		}
+		usleep(20000);
+		session_begin(&session, &bench);
+		session_precopy(&session, &bench, round % 2, &pass);
+		if (round % 3)
+			session_precopy(&session, &bench, false, &pass);
+		usleep((useconds_t)(round % 4) * 20000);
+		stop_and_wait(child);
+		session_finish(&session, &bench, &pass);
+		print_message("round %d: %llu bytes under the freeze\n", (int)round,
+			      (unsigned long long)pass.read_bytes);
+		if (!session_is_right(&session, &bench))
+			assert_same_tree(bench.scratch.fd, "source", "target");
+		session_end(&session);
+		kill(child, SIGKILL);
+		assert_int_equal(waitpid(child, &status, 0), child);
+	}
+	bench_remove(&bench);
+}
+
+/* ---- the draft's file ------------------------------------------------------------------------- */
+
+static void test_draft_has_no_name(void **state)
+{
+	struct scratch scratch;
+	struct error *error = NULL;
+	struct draft *draft;
+	struct draft_reader *reader;
+	struct content contents[2] = {{.kind = CONTENT_CHUNK, .length = 5, .chunk = {.size = 5}},
+				      {.kind = CONTENT_HOLE, .length = 7}};
+	struct catalog_entry entry = {
+		.mode = S_IFREG | 0644, .size = 12, .contents = contents, .content_count = 2};
+	char path[32];
+	bool is_reused;
+
+	(void)state;
+	scratch_make(&scratch, "/var/tmp");
+	draft = draft_new(scratch.fd, &error);
+	assert_non_null(draft);
+	for (int i = 0; i < 20000; i++) {
+		snprintf(path, sizeof(path), "f%06d", i);
+		entry.path = path;
+		must(draft_add(draft, &entry, i % 3 == 0, &error), &error);
+	}
+	must(draft_end(draft, &error), &error);
+	/* rmdir says whether anything is there */
+	assert_int_equal(rmdir(scratch.path), 0);
+	for (int again = 0; again < 2; again++) {
+		reader = draft_read(draft);
+		for (int i = 0; i < 20000; i++) {
+			assert_int_equal(draft_next(reader, &entry, &is_reused, &error), 1);
+			snprintf(path, sizeof(path), "f%06d", i);
+			assert_string_equal(entry.path, path);
+			assert_int_equal(is_reused, i % 3 == 0);
+			assert_int_equal(entry.content_count, 2);
+			assert_int_equal(entry.contents[1].length, 7);
+		}
+		assert_int_equal(draft_next(reader, &entry, &is_reused, &error), 0);
+		draft_reader_free(reader);
+	}
+	draft_free(draft);
+	close(scratch.fd);
+}
+
+static void test_times_that_prove_nothing(void **state)
+{
+	const struct timespec now = {.tv_sec = 1000, .tv_nsec = 50000000};
+	struct file_status status = {.mtime = {500, 0}, .ctime = {500, 0}};
+
+	(void)state;
+	assert_false(is_hot(&status, &now));
+	status.ctime = (struct timespec){1000, 0};
+	assert_true(is_hot(&status, &now));
+	status.ctime = (struct timespec){999, 960000000};
+	assert_true(is_hot(&status, &now));
+	status.ctime = (struct timespec){999, 900000000};
+	assert_false(is_hot(&status, &now));
+	/* the clock was set back: that time may come by again */
+	status.ctime = (struct timespec){5000, 0};
+	assert_true(is_hot(&status, &now));
+	/* somebody set mtime to the future, long ago */
+	status.ctime = (struct timespec){500, 0};
+	status.mtime = (struct timespec){5000, 0};
+	assert_false(is_hot(&status, &now));
+	status.mtime = (struct timespec){1000, 60000000};
+	assert_true(is_hot(&status, &now));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_times_that_prove_nothing),
+		cmocka_unit_test(test_draft_has_no_name),
+		cmocka_unit_test(test_unchanged_files_are_not_read),
+		cmocka_unit_test(test_every_change_is_seen),
+		cmocka_unit_test(test_hot_files_are_read_again),
+		cmocka_unit_test(test_tmpfs_is_never_trusted),
+		cmocka_unit_test(test_bad_earlier_catalogs_cost_only_time),
+		cmocka_unit_test(test_stores_through_a_mapping),
+		cmocka_unit_test(test_stores_through_a_mapping_need_the_write_back),
+		cmocka_unit_test(test_what_was_read_frozen_is_hot),
+		cmocka_unit_test(test_hot_files_are_deferred),
+		cmocka_unit_test(test_same_tick_rewrites),
+		cmocka_unit_test(test_random_writer),
+	};
+
+	if (geteuid() != 0) {
+		print_message("skipped: needs root\n");
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
