@@ -23,6 +23,7 @@ ORDER = [
     "test_boot",
     "test_fidelity",
     "test_freeze",
+    "test_precopy",
     "test_bad_input",
     "test_damage",
     "test_run_and_list",
