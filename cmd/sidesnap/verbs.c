@@ -125,9 +125,10 @@ const struct verb verbs[] = {
 	 .summary = "make a snapshot of a container with its volumes",
 	 .description =
 		 "Turns TARGET, its named and anonymous volumes and its own changed files into an "
-		 "image that boots back into exactly this state. The containers that write to these "
-		 "volumes are frozen while the data is read, and thawed whatever happens. Prints the "
-		 "reference of the new image on standard output.\n\n"
+		 "image that boots back into exactly this state. Most is read while they run. The "
+		 "containers that write to these volumes are then frozen while what changed meanwhile "
+		 "is read, and thawed whatever happens. Prints the reference of the new image on "
+		 "standard output.\n\n"
 		 "Not captured: tmpfs mounts, sockets, and bind mounts, except one that a driver knows "
 		 "as a data directory or that --include names. Run-time variables stay out too, but "
 		 "for those that are state; --with-env adds more.\n\n"
