@@ -224,6 +224,7 @@ class Box:
 
 def booted(container, timeout=60):
     """Wait until boot has handed over; AssertionError with the log when the container ends instead."""
+    seen = []
 
     def over():
         try:
@@ -234,11 +235,13 @@ def booted(container, timeout=60):
             return False
         # Before us there is the runtime's own process; an init keeps our path on its command line for ever.
         commands = [" ".join(row) for row in rows]
-        early = ("runc init", "crun init", "/proc/self/exe init")
+        early = ("runc init", "runc:[", "crun init", "crun:[", "/proc/self/exe init", "[exe]")
         busy = any(
             ".sidesnap" in c and "init -- " not in c or any(word in c for word in early) for c in commands
         )
-        return bool(rows) and not busy
+        # Twice, since ps can meet a process between two programs, with the name of neither.
+        seen.append(bool(rows) and not busy)
+        return seen[-2:] == [True, True]
 
     wait_for(over, f"{container.name} boots", timeout)
     return container
