@@ -343,3 +343,36 @@ bool text_match(const char *pattern, const char *path)
 	}
 	return !*path;
 }
+
+/* Number of bytes of the UTF-8 sequence at ${p}; 0: it is none. */
+static size_t utf8_size(const unsigned char *p)
+{
+	size_t size = *p < 0x80	  ? 1
+		      : *p < 0xc2 ? 0
+		      : *p < 0xe0 ? 2
+		      : *p < 0xf0 ? 3
+		      : *p < 0xf5 ? 4
+				  : 0;
+
+	for (size_t i = 1; i < size; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+	    (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return size;
+}
+
+bool text_is_utf8(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t size;
+
+	for (; *p; p += size) {
+		size = utf8_size(p);
+		if (!size)
+			return false;
+	}
+	return true;
+}

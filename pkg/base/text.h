@@ -70,6 +70,9 @@ char *text_base64(const void *data, size_t size, bool url);
  */
 uint8_t *text_unbase64(const char *string, size_t *size);
 
+/* text_is_utf8(string): Well-formed UTF-8: no overlong forms, no surrogates, at most U+10FFFF. */
+bool text_is_utf8(const char *string);
+
 /* text_random_hex(bytes): 2 * ${bytes} random digits (at most 64 bytes), to be freed. */
 char *text_random_hex(size_t bytes);
 

@@ -19,33 +19,13 @@
 /* os.ModeDir of Go, in X-Docker-Container-Path-Stat. */
 #define GO_MODE_DIRECTORY (1ULL << 31)
 
-static bool is_utf8(const char *text)
-{
-	const unsigned char *p = (const unsigned char *)text;
-
-	while (*p) {
-		int extra = *p < 0x80	      ? 0
-			    : (*p >> 5) == 6  ? 1
-			    : (*p >> 4) == 14 ? 2
-			    : (*p >> 3) == 30 ? 3
-					      : -1;
-
-		if (extra < 0 || (extra == 1 && *p < 0xc2))
-			return false;
-		for (p++; extra > 0; extra--, p++)
-			if ((*p & 0xc0) != 0x80)
-				return false;
-	}
-	return true;
-}
-
 /* A name as JSON can carry it: as "KEY", or base64 in "KEY64". */
 static void set_name(struct json *entry, const char *key, const char *name)
 {
 	cleanup_free char *encoded = NULL;
 	cleanup_free char *key64 = NULL;
 
-	if (is_utf8(name)) {
+	if (text_is_utf8(name)) {
 		json_set_string(entry, key, name);
 		return;
 	}

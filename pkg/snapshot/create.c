@@ -369,16 +369,11 @@ static struct json *result_trees(const struct create *create, uint64_t *bytes)
 
 	for (size_t i = 0; i < create->plan.count; i++) {
 		const struct plan_tree *tree = &create->plan.trees[i];
-		struct json *item, *paths;
+		struct json *item;
 
 		if (tree->dropped)
 			continue;
-		item = json_add_object(trees);
-		json_set_string(item, "kind", tree->kind == TREE_VOLUME ? "volume" : "bind");
-		json_set_string(item, "name", tree->name);
-		paths = json_set_array(item, "paths");
-		for (size_t p = 0; p < tree->paths.count; p++)
-			json_add_string(paths, tree->paths.items[p]);
+		item = plan_add_description(trees, tree);
 		json_set_int(item, "entries", json_int(done, "entries"));
 		json_set_int(item, "bytes", json_int(done, "bytes"));
 		json_set_string(item, "hash", json_string_or(done, "hash", ""));

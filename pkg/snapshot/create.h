@@ -22,7 +22,6 @@ struct create {
 	struct plan plan;
 	struct identity identity;
 	struct reference reference;
-	bool reference_taken; /* and --force was given */
 	struct string_list environment, omitted;
 	struct string_list hidden; /* paths that own files never have */
 	struct string_list unfreezable;

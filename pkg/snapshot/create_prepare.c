@@ -148,7 +148,6 @@ static int choose_reference(struct create *create, struct error **err)
 		error_set(err, ERROR_EXISTS, "\"%s\" exists already", text);
 		return error_hint(err, "choose another tag, or use --force to move it");
 	}
-	create->reference_taken = taken != NULL;
 	return 0;
 }
 

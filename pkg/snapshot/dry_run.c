@@ -18,16 +18,11 @@ static struct json *plan_trees(const struct create *create, const struct json *m
 
 	for (size_t i = 0; i < create->plan.count; i++) {
 		const struct plan_tree *tree = &create->plan.trees[i];
-		struct json *item, *paths;
+		struct json *item;
 
 		if (tree->dropped)
 			continue;
-		item = json_add_object(trees);
-		json_set_string(item, "kind", tree->kind == TREE_VOLUME ? "volume" : "bind");
-		json_set_string(item, "name", tree->name);
-		paths = json_set_array(item, "paths");
-		for (size_t p = 0; p < tree->paths.count; p++)
-			json_add_string(paths, tree->paths.items[p]);
+		item = plan_add_description(trees, tree);
 		json_set_int(item, "files", json_int(sizes, "files"));
 		json_set_int(item, "bytes", json_int(sizes, "bytes"));
 		*total += (uint64_t)json_int(sizes, "allocated_bytes");

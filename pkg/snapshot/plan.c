@@ -334,6 +334,16 @@ static void set_strings(struct json *object, const char *key, const struct strin
 		json_add_string(array, list->items[i]);
 }
 
+struct json *plan_add_description(struct json *trees, const struct plan_tree *tree)
+{
+	struct json *item = json_add_object(trees);
+
+	json_set_string(item, "kind", tree->kind == TREE_VOLUME ? "volume" : "bind");
+	json_set_string(item, "name", tree->name);
+	set_strings(item, "paths", &tree->paths);
+	return item;
+}
+
 struct json *plan_job_trees(const struct plan *plan, const struct create_options *options)
 {
 	struct json *trees = json_new_array();
@@ -345,11 +355,8 @@ struct json *plan_job_trees(const struct plan *plan, const struct create_options
 
 		if (tree->dropped)
 			continue;
-		item = json_add_object(trees);
-		json_set_string(item, "kind", tree->kind == TREE_VOLUME ? "volume" : "bind");
-		json_set_string(item, "name", tree->name);
+		item = plan_add_description(trees, tree);
 		json_set_string(item, "mount", mount);
-		set_strings(item, "paths", &tree->paths);
 		set_strings(item, "pages", &tree->pages);
 		json_set_int(item, "page_block", tree->page_block);
 		set_strings(item, "excluded", &tree->excluded);

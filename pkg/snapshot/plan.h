@@ -50,6 +50,9 @@ struct json *plan_helper_mounts(const struct plan *plan, bool read_only);
 /* plan_tree_mount(index): "/dev/sidesnap/N", to be freed. */
 char *plan_tree_mount(size_t index);
 
+/* plan_add_description(trees, tree): Append {"kind","name","paths"} of a tree. Returns the object, for more. */
+struct json *plan_add_description(struct json *trees, const struct plan_tree *tree);
+
 /* plan_job_trees(plan, options): The "trees" of a capture or measure job; to be freed. */
 struct json *plan_job_trees(const struct plan *plan, const struct create_options *options);
 

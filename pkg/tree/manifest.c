@@ -64,35 +64,13 @@ void manifest_release(struct manifest *manifest)
 
 /* ---- printing ---- */
 
-static bool is_utf8(const char *text)
-{
-	const unsigned char *p = (const unsigned char *)text;
-
-	while (*p) {
-		unsigned more = *p < 0x80		  ? 0
-				: *p >= 0xc2 && *p < 0xe0 ? 1
-				: *p >= 0xe0 && *p < 0xf0 ? 2
-				: *p >= 0xf0 && *p < 0xf5 ? 3
-							  : 4;
-
-		if (more == 4 || (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0) ||
-		    (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90))
-			return false;
-		for (p++; more; more--, p++) {
-			if ((*p & 0xc0) != 0x80)
-				return false;
-		}
-	}
-	return true;
-}
-
 /* A name as a string, or {"base64": ...} where its bytes are not UTF-8. */
 static struct json *name_to_json(const char *name)
 {
 	struct json *object;
 	char *encoded;
 
-	if (is_utf8(name))
+	if (text_is_utf8(name))
 		return json_new_string(name);
 	object = json_new_object();
 	encoded = text_base64(name, strlen(name), false);

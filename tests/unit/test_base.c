@@ -315,6 +315,15 @@ static void test_affixes(void **state)
 
 /* ---- time ---- */
 
+static void test_utf8(void **state)
+{
+	(void)state;
+	assert_true(text_is_utf8("") && text_is_utf8("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x98"));
+	assert_false(text_is_utf8("\xff") || text_is_utf8("\xc3") || text_is_utf8("\xe2\x82"));
+	assert_false(text_is_utf8("\xc0\xaf") || text_is_utf8("\xe0\x80\xaf"));
+	assert_false(text_is_utf8("\xed\xa0\x80") || text_is_utf8("\xf4\x90\x80\x80"));
+}
+
 static void test_clock(void **state)
 {
 	static const struct {
@@ -596,16 +605,27 @@ static void test_transfers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_errors),	      cmocka_unit_test(test_buffer_cap),
-		cmocka_unit_test(test_buffer_growth), cmocka_unit_test(test_cursor),
-		cmocka_unit_test(test_string_list),   cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_hex),	      cmocka_unit_test(test_base64),
-		cmocka_unit_test(test_match),	      cmocka_unit_test(test_affixes),
-		cmocka_unit_test(test_clock),	      cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_safe_paths),    cmocka_unit_test(test_path_order),
-		cmocka_unit_test(test_json_reading),  cmocka_unit_test(test_json_refusals),
-		cmocka_unit_test(test_json_building), cmocka_unit_test(test_json_large_integers),
-		cmocka_unit_test(test_files),	      cmocka_unit_test(test_transfers),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_buffer_cap),
+		cmocka_unit_test(test_buffer_growth),
+		cmocka_unit_test(test_cursor),
+		cmocka_unit_test(test_string_list),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_match),
+		cmocka_unit_test(test_affixes),
+		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_safe_paths),
+		cmocka_unit_test(test_path_order),
+		cmocka_unit_test(test_json_reading),
+		cmocka_unit_test(test_json_refusals),
+		cmocka_unit_test(test_json_building),
+		cmocka_unit_test(test_json_large_integers),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_transfers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
