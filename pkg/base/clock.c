@@ -1,9 +1,12 @@
 /* Time as text: RFC 3339 in UTC, ages and durations for people. */
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/cleanup.h"
+#include "base/io.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -21,6 +24,15 @@ uint64_t clock_monotonic_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+bool clock_run(char id[CLOCK_RUN_SIZE])
+{
+	cleanup_fd int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : io_read_full(fd, id, CLOCK_RUN_SIZE - 1);
+
+	id[got < 0 ? 0 : got] = '\0';
+	return strlen(id) == CLOCK_RUN_SIZE - 1;
 }
 
 static char *format_utc(struct timespec time, const char *format)

@@ -20,7 +20,7 @@ enum error_kind {
 	ERROR_NOT_FOUND = 4,	/* no such container, service, snapshot */
 	ERROR_EXISTS = 5,	/* the name is taken */
 	ERROR_REFUSED = 6,	/* would be unsafe; an option or an answer allows it */
-	ERROR_ENGINE = 7,	/* the engine cannot be reached or broke off */
+	ERROR_ENGINE = 7,	/* it, or a registry, cannot be reached or broke off */
 	ERROR_NO_SPACE = 8,	/* too little room at the engine */
 	ERROR_BUSY = 9,		/* somebody else holds the lock */
 	ERROR_UNSUPPORTED = 10, /* newer format, other architecture, missing feature */

@@ -64,6 +64,8 @@ int failpoint_error(const char *name, struct error **err)
 		_exit(128 + SIGKILL);
 	} else if (size == 4 && strncmp(action, "exit", 4) == 0) {
 		_exit(99);
+	} else if (size == 4 && strncmp(action, "stop", 4) == 0) {
+		kill(getpid(), SIGSTOP);
 	} else if (text_has_prefix(action, "sleep:")) {
 		wait_seconds(action + strlen("sleep:"));
 	} else if (size == 5 && strncmp(action, "error", 5) == 0) {

@@ -7,9 +7,11 @@
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 
 /* cJSON keeps numbers as doubles: integers are exact up to here. */
 #define JSON_INTEGER_MAX 9007199254740992.0
@@ -316,4 +318,29 @@ bool json_has_string(const struct json *array, const char *value)
 			return true;
 	}
 	return false;
+}
+
+void json_set_bytes(struct json *object, const char *key, const char *text)
+{
+	cleanup_free char *encoded = NULL, *other = NULL;
+
+	if (text_is_utf8(text)) {
+		json_set_string(object, key, text);
+		return;
+	}
+	encoded = text_base64(text, strlen(text), false);
+	other = memory_printf("%s64", key);
+	json_set_string(object, other, encoded);
+}
+
+char *json_bytes(const struct json *object, const char *key)
+{
+	cleanup_free char *other = memory_printf("%s64", key), *bytes = NULL;
+	const char *encoded = json_string(object, other);
+	size_t size = 0;
+
+	if (json_string(object, key))
+		return memory_strdup(json_string(object, key));
+	bytes = encoded ? (char *)text_unbase64(encoded, &size) : NULL;
+	return bytes && strlen(bytes) == size ? STEAL_POINTER(bytes) : NULL;
 }

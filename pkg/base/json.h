@@ -90,6 +90,14 @@ struct json *json_set_bool(struct json *object, const char *key, bool value);
 struct json *json_set_object(struct json *object, const char *key); /* a new empty one */
 struct json *json_set_array(struct json *object, const char *key);  /* a new empty one */
 
+/*
+ * json_set_bytes(object, key, text), json_bytes(object, key):
+ * A text that need not be UTF-8, as names of files: base64 in the member with "64" behind
+ * its name where it is not. json_bytes() is to be freed; NULL: absent, or holds a NUL.
+ */
+void json_set_bytes(struct json *object, const char *key, const char *text);
+char *json_bytes(const struct json *object, const char *key);
+
 /* json_add*(array, value): Append. Return the value's node. */
 struct json *json_add(struct json *array, struct json *value);
 struct json *json_add_string(struct json *array, const char *value);

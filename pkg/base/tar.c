@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libtar.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -131,26 +132,6 @@ int tar_finish_plain(struct buffer *buffer, struct error **err)
 
 /* ---- archives with extended attributes ---- */
 
-static la_ssize_t pax_write(struct archive *archive, void *context, const void *data, size_t size)
-{
-	struct buffer *buffer = context;
-
-	if (buffer_append(buffer, data, size) < 0) {
-		archive_set_error(archive, ENOMEM, "the tar archive exceeds %zu bytes",
-				  buffer->limit);
-		return -1;
-	}
-	return (la_ssize_t)size;
-}
-
-static bool is_ascii(const char *text)
-{
-	for (; text && *text; text++)
-		if ((unsigned char)*text >= 0x80)
-			return false;
-	return true;
-}
-
 static void fill_entry(struct archive_entry *item, const struct tar_entry *entry)
 {
 	archive_entry_clear(item);
@@ -173,68 +154,136 @@ static void fill_entry(struct archive_entry *item, const struct tar_entry *entry
 					      entry->attributes[i].size);
 }
 
-static int archive_failed(struct archive *archive, const char *what, struct error **err)
-{
-	const char *text = archive_error_string(archive);
+struct tar_writer {
+	tar_sink *sink;
+	void *context;
+	struct error *problem; /* of the sink */
+	struct archive *archive;
+	struct archive_entry *item;
+};
 
-	return error_set(err, ERROR_FAILED, "%s: %s", what, text ? text : "libarchive failed");
+static la_ssize_t pax_write(struct archive *archive, void *context, const void *data, size_t size)
+{
+	struct tar_writer *writer = context;
+
+	if (writer->sink(writer->context, data, size, &writer->problem) < 0) {
+		archive_set_error(archive, EIO, "its sink failed");
+		return -1;
+	}
+	return (la_ssize_t)size;
 }
 
-static int write_entry(struct archive *archive, struct archive_entry *item,
-		       const struct tar_entry *entry, const void *data, struct error **err)
+static int write_failed(struct tar_writer *writer, struct error **err)
 {
-	fill_entry(item, entry);
-	if (archive_write_header(archive, item) != ARCHIVE_OK)
-		return archive_failed(archive, "cannot write a tar archive", err);
-	if (!archive_entry_size(item))
-		return 0;
-	if (archive_write_data(archive, data, (size_t)entry->size) != (la_ssize_t)entry->size)
-		return archive_failed(archive, "cannot write a tar archive", err);
+	const char *text = archive_error_string(writer->archive);
+
+	if (writer->problem) {
+		error_append(err, STEAL_POINTER(writer->problem));
+		return -1;
+	}
+	return error_set(err, ERROR_FAILED, "cannot write a tar archive: %s",
+			 text ? text : "libarchive failed");
+}
+
+struct tar_writer *tar_writer_new(tar_sink *sink, void *context, struct error **err)
+{
+	struct tar_writer *writer = memory_zalloc(sizeof(*writer));
+
+	writer->sink = sink;
+	writer->context = context;
+	writer->archive = archive_write_new();
+	writer->item = archive_entry_new();
+	if (!writer->archive || !writer->item) {
+		error_set(err, ERROR_FAILED, "no memory for libarchive");
+		tar_writer_free(writer);
+		return NULL;
+	}
+	archive_write_set_format_pax(writer->archive);
+	archive_write_add_filter_none(writer->archive);
+	/* One form of attributes, the one that engines know. */
+	if (archive_write_set_format_option(writer->archive, "pax", "xattrheader", "SCHILY") !=
+		    ARCHIVE_OK ||
+	    archive_write_set_bytes_per_block(writer->archive, 0) != ARCHIVE_OK ||
+	    archive_write_open(writer->archive, writer, NULL, pax_write, NULL) != ARCHIVE_OK) {
+		write_failed(writer, err);
+		tar_writer_free(writer);
+		return NULL;
+	}
+	return writer;
+}
+
+void tar_writer_free(struct tar_writer *writer)
+{
+	if (!writer)
+		return;
+	archive_entry_free(writer->item);
+	if (writer->archive) {
+		/* what was not finished must not be ended as if it were */
+		archive_write_fail(writer->archive);
+		archive_write_free(writer->archive);
+	}
+	error_free(writer->problem);
+	free(writer);
+}
+
+int tar_writer_entry(struct tar_writer *writer, const struct tar_entry *entry, struct error **err)
+{
+	fill_entry(writer->item, entry);
+	/* a name that is no text goes as the bytes that it is, with a warning */
+	return archive_write_header(writer->archive, writer->item) >= ARCHIVE_WARN
+		       ? 0
+		       : write_failed(writer, err);
+}
+
+int tar_writer_data(struct tar_writer *writer, const void *data, size_t size, struct error **err)
+{
+	return archive_write_data(writer->archive, data, size) == (la_ssize_t)size
+		       ? 0
+		       : write_failed(writer, err);
+}
+
+int tar_writer_finish(struct tar_writer *writer, struct error **err)
+{
+	return archive_write_close(writer->archive) == ARCHIVE_OK ? 0 : write_failed(writer, err);
+}
+
+static int append_to_buffer(void *context, const void *data, size_t size, struct error **err)
+{
+	struct buffer *buffer = context;
+
+	if (buffer_append(buffer, data, size) < 0)
+		return error_set(err, ERROR_FAILED, "the tar archive exceeds %zu bytes",
+				 buffer->limit);
 	return 0;
 }
 
 int tar_write_all(struct buffer *buffer, const struct tar_entry *entries, const void *const *data,
 		  size_t count, struct error **err)
 {
-	struct archive *archive = archive_write_new();
-	struct archive_entry *item = archive_entry_new();
-	bool ascii = true;
-	int result = -1;
+	CLEANUP(cleanup_tar_writer_free)
+	struct tar_writer *writer = tar_writer_new(append_to_buffer, buffer, err);
 
-	for (size_t i = 0; i < count; i++)
-		ascii = ascii && is_ascii(entries[i].path) && is_ascii(entries[i].link) &&
-			is_ascii(entries[i].hardlink);
-	if (!archive || !item) {
-		error_set(err, ERROR_FAILED, "no memory for libarchive");
-		goto out;
+	if (!writer)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		const struct tar_entry *entry = &entries[i];
+
+		if (tar_writer_entry(writer, entry, err) < 0 ||
+		    (S_ISREG(entry->mode) && !entry->hardlink && entry->size &&
+		     tar_writer_data(writer, data[i], (size_t)entry->size, err) < 0))
+			return -1;
 	}
-	archive_write_set_format_pax(archive);
-	archive_write_add_filter_none(archive);
-	/* One form of attributes, the one that engines know; names as the bytes that they are. */
-	if (archive_write_set_format_option(archive, "pax", "xattrheader", "SCHILY") !=
-		    ARCHIVE_OK ||
-	    (!ascii && archive_write_set_format_option(archive, "pax", "hdrcharset", "BINARY") !=
-			       ARCHIVE_OK) ||
-	    archive_write_set_bytes_per_block(archive, 0) != ARCHIVE_OK ||
-	    archive_write_open(archive, buffer, NULL, pax_write, NULL) != ARCHIVE_OK) {
-		archive_failed(archive, "cannot write a tar archive", err);
-		goto out;
-	}
-	for (size_t i = 0; i < count; i++)
-		if (write_entry(archive, item, &entries[i], data ? data[i] : NULL, err) < 0)
-			goto out;
-	result = archive_write_close(archive) == ARCHIVE_OK
-			 ? 0
-			 : archive_failed(archive, "cannot write a tar archive", err);
-out:
-	archive_entry_free(item);
-	if (result < 0 && archive)
-		archive_write_fail(archive);
-	archive_write_free(archive);
-	return result;
+	return tar_writer_finish(writer, err);
 }
 
 /* ---- reading ---- */
+
+static int archive_failed(struct archive *archive, const char *what, struct error **err)
+{
+	const char *text = archive_error_string(archive);
+
+	return error_set(err, ERROR_FAILED, "%s: %s", what, text ? text : "libarchive failed");
+}
 
 struct reader {
 	tar_source *source;

@@ -54,6 +54,19 @@ int tar_finish_plain(struct buffer *buffer, struct error **err);
 int tar_write_all(struct buffer *buffer, const struct tar_entry *entries, const void *const *data,
 		  size_t count, struct error **err);
 
+/*
+ * The same piece by piece, as long as it may be: each member, then its ${size} bytes, and
+ * tar_writer_finish() at the end. -1 of the sink ends it.
+ */
+typedef int tar_sink(void *context, const void *data, size_t size, struct error **err);
+struct tar_writer;
+struct tar_writer *tar_writer_new(tar_sink *sink, void *context, struct error **err);
+int tar_writer_entry(struct tar_writer *writer, const struct tar_entry *entry, struct error **err);
+int tar_writer_data(struct tar_writer *writer, const void *data, size_t size, struct error **err);
+int tar_writer_finish(struct tar_writer *writer, struct error **err);
+void tar_writer_free(struct tar_writer *writer); /* NULL ok */
+CLEANUP_DEFINE(struct tar_writer, tar_writer_free)
+
 struct tar_callbacks {
 	/* A member begins. -1 stops. */
 	int (*entry)(void *context, const struct tar_entry *entry, struct error **err);

@@ -35,6 +35,12 @@ char *string_list_add(struct string_list *list, const char *string)
 	return list->items[list->count - 1];
 }
 
+void string_list_add_all(struct string_list *list, const struct string_list *other)
+{
+	for (size_t i = 0; i < other->count; i++)
+		string_list_add(list, other->items[i]);
+}
+
 bool string_list_has(const struct string_list *list, const char *string)
 {
 	for (size_t i = 0; i < list->count; i++)

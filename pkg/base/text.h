@@ -24,6 +24,9 @@ void string_list_release(struct string_list *list);
 /* string_list_add(list, string): Append a copy. Returns the copy. */
 char *string_list_add(struct string_list *list, const char *string);
 
+/* string_list_add_all(list, other): Append copies of what ${other} has. */
+void string_list_add_all(struct string_list *list, const struct string_list *other);
+
 /* string_list_has(list, string): Whether it is in there. */
 bool string_list_has(const struct string_list *list, const char *string);
 
@@ -84,6 +87,14 @@ struct timespec clock_now(void);
 
 /* clock_monotonic_ms(): Milliseconds that only grow. */
 uint64_t clock_monotonic_ms(void);
+
+#define CLOCK_RUN_SIZE 37 /* of the id of a run of the machine, with its NUL */
+
+/*
+ * clock_run(id): The id of this run of the machine (the kernel's boot_id, a random UUID), the
+ * same in every container of it; false and "" where the kernel does not tell.
+ */
+bool clock_run(char id[CLOCK_RUN_SIZE]);
 
 /* clock_format(time): RFC 3339 in UTC with milliseconds, "2026-01-31T13:15:00.123Z"; to be freed. */
 char *clock_format(struct timespec time);
