@@ -10,10 +10,11 @@
 /*
  * A boundary is where the topmost bits of the rolling hash are zero: 18 of them
  * before the normal size, 14 behind it (2^16 two steps up and down), which gathers
- * the sizes around the normal one. The top bits see the last 64 bytes.
+ * the sizes around the normal one. The top bits see the last 64 bytes. Half the size is
+ * one bit less.
  */
-#define LIMIT_STRICT (1ULL << (64 - 18))
-#define LIMIT_LOOSE (1ULL << (64 - 14))
+#define STRICT_BITS 18
+#define LOOSE_BITS 14
 
 /* SplitMix64 from the bytes "sidesnap": any fixed random numbers would do. */
 void chunker_init(struct chunker *chunker)
@@ -29,13 +30,14 @@ void chunker_init(struct chunker *chunker)
 		value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
 		chunker->gear[i] = value ^ (value >> 31);
 	}
-	chunker_reset(chunker);
+	chunker_reset(chunker, 0);
 }
 
-void chunker_reset(struct chunker *chunker)
+void chunker_reset(struct chunker *chunker, unsigned shift)
 {
 	chunker->hash = 0;
-	chunker->position = CHUNK_SIZE_MIN;
+	chunker->shift = shift;
+	chunker->position = CHUNK_SIZE_MIN >> shift;
 }
 
 /* The position behind the first boundary in [position, end), or 0. */
@@ -72,17 +74,19 @@ static size_t search(struct chunker *chunker, const uint8_t *data, size_t end, u
 
 size_t chunker_next(struct chunker *chunker, const uint8_t *data, size_t size)
 {
+	const unsigned shift = chunker->shift;
+	const size_t normal = CHUNK_SIZE_NORMAL >> shift, most = CHUNK_SIZE_MAX >> shift;
 	size_t cut = 0;
 
-	if (chunker->position < CHUNK_SIZE_NORMAL && size > chunker->position)
-		cut = search(chunker, data, size < CHUNK_SIZE_NORMAL ? size : CHUNK_SIZE_NORMAL,
-			     LIMIT_STRICT);
-	if (!cut && size > CHUNK_SIZE_NORMAL)
-		cut = search(chunker, data, size < CHUNK_SIZE_MAX ? size : CHUNK_SIZE_MAX,
-			     LIMIT_LOOSE);
-	if (!cut && size >= CHUNK_SIZE_MAX)
-		cut = CHUNK_SIZE_MAX;
+	if (chunker->position < normal && size > chunker->position)
+		cut = search(chunker, data, size < normal ? size : normal,
+			     1ULL << (64 - STRICT_BITS + shift));
+	if (!cut && size > normal)
+		cut = search(chunker, data, size < most ? size : most,
+			     1ULL << (64 - LOOSE_BITS + shift));
+	if (!cut && size >= most)
+		cut = most;
 	if (cut)
-		chunker_reset(chunker);
+		chunker_reset(chunker, shift);
 	return cut;
 }

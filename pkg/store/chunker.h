@@ -16,13 +16,17 @@ struct chunker {
 	uint64_t gear[256];
 	uint64_t hash;	 /* of the bytes searched so far */
 	size_t position; /* bytes of the current chunk that need no second look */
+	unsigned shift;	 /* sizes are those of format.h divided by two to this power */
 };
 
 /* chunker_init(chunker): Make the gear table; ready for a stream's first chunk. */
 void chunker_init(struct chunker *chunker);
 
-/* chunker_reset(chunker): The next bytes begin a new chunk (of a new stream). */
-void chunker_reset(struct chunker *chunker);
+/*
+ * chunker_reset(chunker, shift): The next bytes begin a new chunk of a new stream, all of
+ * whose sizes are divided by two to the power of ${shift} (at most 4).
+ */
+void chunker_reset(struct chunker *chunker, unsigned shift);
 
 /*
  * chunker_next(chunker, data, size):

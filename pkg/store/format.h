@@ -17,6 +17,10 @@
 
 #define FRAME_RAW_MIN (1U << 20) /* what the writer gathers before it closes a frame */
 #define FRAME_RAW_MAX (4U << 20) /* what a reader accepts */
+/* Of pieces from all over a file: who reads a hundred packs in turn has a frame of each in memory. */
+#define FRAME_RAW_SCATTERED (128U << 10)
+
+#define CHUNK_FINE_SHIFT 2 /* what fine cuts are smaller by: 4/16/64 KiB */
 
 #define PACK_VERSION 1
 #define PACK_SIZE_DEFAULT (512ULL << 20)

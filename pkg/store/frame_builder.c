@@ -4,34 +4,46 @@
  */
 #include "store/frame_builder.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
 
-#define GATHER_SIZE (FRAME_RAW_MIN + CHUNK_SIZE_MAX)
-_Static_assert(GATHER_SIZE <= BATCH_SIZE && BATCH_SIZE <= FRAME_RAW_MAX, "frame sizes");
+_Static_assert(FRAME_RAW_MIN + CHUNK_SIZE_MAX <= BATCH_SIZE && BATCH_SIZE <= FRAME_RAW_MAX,
+	       "frame sizes");
 _Static_assert(BATCH_CHUNKS_MAX <= FRAME_CHUNKS_FULL, "a batch fits into a frame");
 
 /* A frame that shrinks by less than this share is stored raw: cheaper to read back. */
 #define GAIN_SHIFT 6
 
-int frame_builder_init(struct frame_builder *builder, struct pack_writer *packs, int level,
-		       struct error **err)
+int frame_builder_init(struct frame_builder *builder, struct pack_writer *packs, size_t full,
+		       int level, struct error **err)
 {
 	size_t result;
 
+	memset(builder, 0, offsetof(struct frame_builder, chunks));
 	builder->packs = packs;
-	builder->raw_size = builder->chunk_count = 0;
-	builder->raw = malloc(GATHER_SIZE);
-	builder->stored = malloc(BATCH_SIZE);
+	builder->full = full;
 	builder->compressor = ZSTD_createCCtx();
-	if (!builder->raw || !builder->stored || !builder->compressor)
+	if (!builder->compressor)
 		return error_set(err, ERROR_FAILED, "no memory for compression");
 	result = ZSTD_CCtx_setParameter(builder->compressor, ZSTD_c_compressionLevel,
 					level ? level : 1);
 	if (ZSTD_isError(result))
 		return error_set(err, ERROR_USAGE, "compression level %d: %s", level,
 				 ZSTD_getErrorName(result));
+	return 0;
+}
+
+static int need_buffers(struct frame_builder *builder, struct error **err)
+{
+	if (builder->raw)
+		return 0;
+	builder->raw = malloc(builder->full + CHUNK_SIZE_MAX);
+	builder->stored =
+		malloc(builder->full < FRAME_RAW_MIN ? builder->full + CHUNK_SIZE_MAX : BATCH_SIZE);
+	if (!builder->raw || !builder->stored)
+		return error_set(err, ERROR_FAILED, "no memory for compression");
 	return 0;
 }
 
@@ -83,39 +95,55 @@ static void enter_chunk(struct frame_builder *builder, uint32_t index, uint32_t 
 	builder->chunk_sizes[builder->chunk_count++] = size;
 }
 
+/* A batch of nothing but new chunks of the usual kind. */
 static bool is_whole_frame(const struct frame_builder *builder, const struct batch *batch,
 			   const uint32_t *claims)
 {
-	if (builder->raw_size || batch->complete < FRAME_RAW_MIN)
+	if (builder->raw_size || batch->complete < FRAME_RAW_MIN || builder->full < FRAME_RAW_MIN)
 		return false;
 	for (uint32_t i = 0; i < batch->chunk_count; i++)
 		if (claims[i] == KNOWN_ALREADY)
 			return false;
+	for (uint32_t i = 0; i < batch->stream_count; i++)
+		if (batch->streams[i].is_scattered)
+			return false;
 	return true;
 }
 
+static int gather(struct frame_builder *builder, const uint8_t *data, uint32_t size, uint32_t index,
+		  struct error **err)
+{
+	if (need_buffers(builder, err) < 0)
+		return -1;
+	memcpy(builder->raw + builder->raw_size, data, size);
+	builder->raw_size += size;
+	enter_chunk(builder, index, size);
+	if (builder->raw_size >= builder->full || builder->chunk_count == FRAME_CHUNKS_FULL)
+		return frame_builder_flush(builder, err);
+	return 0;
+}
+
 int frame_builder_add(struct frame_builder *builder, const struct batch *batch,
-		      const uint32_t *claims, struct error **err)
+		      const uint32_t *claims, bool scattered, struct error **err)
 {
 	const uint8_t *data = batch->data;
+	uint32_t chunk = 0;
 
-	if (is_whole_frame(builder, batch, claims)) {
+	if (!scattered && is_whole_frame(builder, batch, claims)) {
+		if (need_buffers(builder, err) < 0)
+			return -1;
 		for (uint32_t i = 0; i < batch->chunk_count; i++)
 			enter_chunk(builder, claims[i], batch->refs[i].size);
 		return write_frame(builder, data, batch->complete, err);
 	}
-	for (uint32_t i = 0; i < batch->chunk_count; data += batch->refs[i++].size) {
-		uint32_t size = batch->refs[i].size;
+	for (uint32_t i = 0; i < batch->stream_count; i++) {
+		const struct batch_stream *stream = &batch->streams[i];
 
-		if (claims[i] == KNOWN_ALREADY)
-			continue;
-		memcpy(builder->raw + builder->raw_size, data, size);
-		builder->raw_size += size;
-		enter_chunk(builder, claims[i], size);
-		if ((builder->raw_size >= FRAME_RAW_MIN ||
-		     builder->chunk_count == FRAME_CHUNKS_FULL) &&
-		    frame_builder_flush(builder, err) < 0)
-			return -1;
+		for (; chunk < stream->first + stream->count; data += batch->refs[chunk++].size) {
+			if (claims[chunk] != KNOWN_ALREADY && stream->is_scattered == scattered &&
+			    gather(builder, data, batch->refs[chunk].size, claims[chunk], err) < 0)
+				return -1;
+		}
 	}
 	return 0;
 }

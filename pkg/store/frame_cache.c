@@ -53,6 +53,8 @@ void frame_cache_release(struct frame_cache *cache)
 {
 	while (cache->oldest)
 		free(detach(cache, cache->oldest));
+	for (size_t i = 0; i < FRAME_CACHE_SPARES; i++)
+		free(cache->spares[i].data);
 	while (cache->loaders) {
 		struct cached_loader *loader = cache->loaders;
 
@@ -64,12 +66,36 @@ void frame_cache_release(struct frame_cache *cache)
 	pthread_mutex_destroy(&cache->lock);
 }
 
+/* Keep memory for a frame of that size, in place of what was kept longest. */
+static void keep_spare(struct frame_cache *cache, uint8_t *data, size_t size)
+{
+	struct spare_memory *spares = cache->spares;
+
+	free(spares[FRAME_CACHE_SPARES - 1].data);
+	memmove(spares + 1, spares, (FRAME_CACHE_SPARES - 1) * sizeof(*spares));
+	spares[0] = (struct spare_memory){data, size};
+}
+
+static uint8_t *take_spare(struct frame_cache *cache, size_t size)
+{
+	for (size_t i = 0; i < FRAME_CACHE_SPARES; i++) {
+		struct spare_memory *spare = &cache->spares[i];
+		uint8_t *data = spare->data;
+
+		if (!data || spare->size != size)
+			continue;
+		spare->data = NULL;
+		spare->size = 0;
+		return data;
+	}
+	return NULL;
+}
+
 /*
- * Room for ${size} bytes: the oldest frames that nobody has go. The memory of
- * one of them is handed on in *reused where it fits, since fresh memory costs a
- * third of what decompression does.
+ * Room for ${size} bytes: the oldest frames that nobody has go. Their memory is kept for
+ * frames of their size, since fresh memory costs a third of what decompression does.
  */
-static void make_room(struct frame_cache *cache, size_t size, uint8_t **reused)
+static void make_room(struct frame_cache *cache, size_t size)
 {
 	struct frame *frame = cache->oldest;
 
@@ -78,12 +104,8 @@ static void make_room(struct frame_cache *cache, size_t size, uint8_t **reused)
 
 		if (frame->pins == 0) {
 			size_t had = frame->size;
-			uint8_t *data = detach(cache, frame);
 
-			if (!*reused && had == size)
-				*reused = data;
-			else
-				free(data);
+			keep_spare(cache, detach(cache, frame), had);
 		}
 		frame = newer;
 	}
@@ -102,7 +124,7 @@ static struct cached_loader *take_loader(struct frame_cache *cache)
 /* A size class, so that frames of about the same size can take over each other's memory. */
 static size_t allocation_size(uint32_t raw_size)
 {
-	const size_t step = 512U << 10;
+	const size_t step = raw_size > FRAME_RAW_MIN / 2 ? 512U << 10 : 64U << 10;
 
 	return raw_size < step ? raw_size : (raw_size + step - 1) / step * step;
 }
@@ -130,7 +152,8 @@ static struct frame *add_frame(struct frame_cache *cache, struct pack_reader *pa
 
 	pack_reader_frame(pack, number, &record);
 	frame->size = allocation_size(record.raw_size);
-	make_room(cache, frame->size, &frame->data);
+	make_room(cache, frame->size);
+	frame->data = take_spare(cache, frame->size);
 	frame->home = &pack->frames[number];
 	frame->pins = 1;
 	frame->state = FRAME_LOADING;

@@ -6,12 +6,15 @@
 #define SIDESNAP_STORE_FRAME_CACHE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
 #include "store/pack_reader.h"
+
+#define FRAME_CACHE_SPARES 8
 
 struct frame {
 	struct frame **home; /* the pack's pointer to us */
@@ -20,6 +23,8 @@ struct frame {
 	size_t size; /* allocated */
 	unsigned pins;
 	enum { FRAME_LOADING, FRAME_READY, FRAME_FAILED } state;
+	/* One more than the number of the chunk that had its hash last; 0: none yet. */
+	atomic_uint_fast32_t verified;
 };
 
 struct frame_cache {
@@ -28,6 +33,10 @@ struct frame_cache {
 	struct frame *newest, *oldest;
 	size_t size, limit;
 	struct cached_loader *loaders; /* not in use */
+	struct spare_memory {
+		uint8_t *data;
+		size_t size;
+	} spares[FRAME_CACHE_SPARES]; /* of frames that are gone, for the next ones */
 };
 
 /* frame_cache_init(cache, limit): Keeps at most ${limit} bytes beside what is pinned. */

@@ -246,7 +246,7 @@ static size_t guess(const struct pack_reader *pack, size_t low, size_t high, uin
 }
 
 bool pack_reader_find(const struct pack_reader *pack, const struct hash *id,
-		      struct chunk_record *record)
+		      struct chunk_record *record, uint32_t *number)
 {
 	uint64_t key = __builtin_bswap64(format_get_u64(id->bytes));
 	size_t low = 0, high = pack->chunk_count;
@@ -258,7 +258,8 @@ bool pack_reader_find(const struct pack_reader *pack, const struct hash *id,
 		int order = memcmp(pack->chunks + middle * PACK_CHUNK_SIZE, id->bytes, HASH_SIZE);
 
 		if (order == 0) {
-			pack_reader_chunk(pack, (uint32_t)middle, record);
+			*number = (uint32_t)middle;
+			pack_reader_chunk(pack, *number, record);
 			return true;
 		}
 		if (order < 0)

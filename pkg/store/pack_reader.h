@@ -39,9 +39,9 @@ int pack_reader_open(struct pack_reader *pack, int directory_fd, const struct pa
 /* pack_reader_release(pack): Close and free. */
 void pack_reader_release(struct pack_reader *pack);
 
-/* pack_reader_find(pack, id, record): Whether the chunk is in it. */
+/* pack_reader_find(pack, id, record, number): Whether the chunk is in it, and as which of its table. */
 bool pack_reader_find(const struct pack_reader *pack, const struct hash *id,
-		      struct chunk_record *record);
+		      struct chunk_record *record, uint32_t *number);
 
 /* pack_reader_frame(pack, number, record): Of the frame table; ${number} must be in it. */
 void pack_reader_frame(const struct pack_reader *pack, uint32_t number,

@@ -26,7 +26,7 @@
 struct batch_stream {
 	uint64_t cookie;
 	uint32_t first, count; /* of the batch's chunks */
-	bool last;
+	bool last, is_scattered;
 };
 
 struct batch {

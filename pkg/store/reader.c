@@ -113,7 +113,7 @@ void store_free(struct store *store)
 }
 
 static struct pack_reader *find(const struct store *store, const struct hash *id,
-				struct chunk_record *record)
+				struct chunk_record *record, uint32_t *number)
 {
 	if (store->filter_bits) {
 		uint64_t bit = filter_bit(store, id->bytes);
@@ -122,7 +122,7 @@ static struct pack_reader *find(const struct store *store, const struct hash *id
 			return NULL;
 	}
 	for (size_t i = 0; i < store->count; i++)
-		if (pack_reader_find(&store->packs[i], id, record))
+		if (pack_reader_find(&store->packs[i], id, record, number))
 			return &store->packs[i];
 	return NULL;
 }
@@ -130,15 +130,17 @@ static struct pack_reader *find(const struct store *store, const struct hash *id
 bool store_has(const struct store *store, const struct hash *id)
 {
 	struct chunk_record record;
+	uint32_t number;
 
-	return find(store, id, &record) != NULL;
+	return find(store, id, &record, &number) != NULL;
 }
 
 uint32_t store_chunk_size(const struct store *store, const struct hash *id)
 {
 	struct chunk_record record;
+	uint32_t number;
 
-	return find(store, id, &record) ? record.size : 0;
+	return find(store, id, &record, &number) ? record.size : 0;
 }
 
 static int damaged_chunk(const struct hash *id, const char *what, struct error **err)
@@ -149,13 +151,27 @@ static int damaged_chunk(const struct hash *id, const char *what, struct error *
 	return error_set(err, ERROR_DAMAGED, "chunk %s %s", text, what);
 }
 
+/* Parts of one chunk are asked for one after the other: it is hashed once for all of them. */
+static bool has_its_hash(struct frame *frame, const struct chunk_record *record, uint32_t number)
+{
+	struct hash hash;
+
+	if (atomic_load(&frame->verified) == number + 1ULL)
+		return true;
+	hash_data(&hash, frame->data + record->offset, record->size);
+	if (!hash_equal(&hash, &record->id))
+		return false;
+	atomic_store(&frame->verified, number + 1);
+	return true;
+}
+
 int store_get(struct store *store, const struct chunk_ref *ref, struct chunk *chunk,
 	      struct error **err)
 {
 	struct chunk_record record;
-	struct pack_reader *pack = find(store, &ref->id, &record);
+	uint32_t number;
+	struct pack_reader *pack = find(store, &ref->id, &record, &number);
 	struct frame *frame;
-	struct hash hash;
 
 	if (!pack)
 		return damaged_chunk(&ref->id, "is in none of the packs", err);
@@ -164,8 +180,7 @@ int store_get(struct store *store, const struct chunk_ref *ref, struct chunk *ch
 	frame = frame_cache_pin(&store->cache, pack, record.frame, err);
 	if (!frame)
 		return -1;
-	hash_data(&hash, frame->data + record.offset, record.size);
-	if (!hash_equal(&hash, &ref->id)) {
+	if (!has_its_hash(frame, &record, number)) {
 		frame_cache_unpin(&store->cache, frame);
 		damaged_chunk(&ref->id, "does not have its hash", err);
 		return error_prefix(err, "pack %s is damaged", pack->name);

@@ -34,7 +34,11 @@ static int process(struct worker *worker, struct batch *batch, struct error **er
 	}
 	atomic_fetch_add(&shared->new_bytes, bytes);
 	atomic_fetch_add(&shared->new_chunks, chunks);
-	return chunks ? frame_builder_add(&worker->frames, batch, worker->claims, err) : 0;
+	if (!chunks)
+		return 0;
+	if (frame_builder_add(&worker->frames, batch, worker->claims, false, err) < 0)
+		return -1;
+	return frame_builder_add(&worker->scattered, batch, worker->claims, true, err);
 }
 
 static void *run(void *argument)
@@ -51,7 +55,9 @@ static void *run(void *argument)
 		}
 		batch_queue_done(queue, batch);
 	}
-	if (batch_queue_check(queue, NULL) == 0 && frame_builder_flush(&worker->frames, &error) < 0)
+	if (batch_queue_check(queue, NULL) == 0 &&
+	    (frame_builder_flush(&worker->frames, &error) < 0 ||
+	     frame_builder_flush(&worker->scattered, &error) < 0))
 		batch_queue_fail(queue, error);
 	return NULL;
 }
@@ -82,13 +88,16 @@ struct worker *worker_new(struct worker_shared *shared, int level, struct error 
 		return NULL;
 	}
 	worker->shared = shared;
-	if (frame_builder_init(&worker->frames, &shared->packs, level, err) == 0) {
+	if (frame_builder_init(&worker->frames, &shared->packs, FRAME_RAW_MIN, level, err) == 0 &&
+	    frame_builder_init(&worker->scattered, &shared->packs, FRAME_RAW_SCATTERED, level,
+			       err) == 0) {
 		result = start(worker);
 		if (result == 0)
 			return worker;
 		error_set_errno(err, result, "cannot start a thread");
 	}
 	frame_builder_release(&worker->frames);
+	frame_builder_release(&worker->scattered);
 	free(worker);
 	return NULL;
 }
@@ -99,5 +108,6 @@ void worker_free(struct worker *worker)
 		return;
 	pthread_join(worker->thread, NULL);
 	frame_builder_release(&worker->frames);
+	frame_builder_release(&worker->scattered);
 	free(worker);
 }

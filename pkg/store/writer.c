@@ -159,13 +159,18 @@ static void add_chunk(struct batch *batch, size_t size)
 	batch->complete += size;
 }
 
+static bool is_fixed(enum chunking chunking)
+{
+	return chunking == CHUNKING_FIXED || chunking == CHUNKING_SCATTERED;
+}
+
 /* Cut as many chunks as the bytes behind the last cut hold. */
 static void cut(struct store_writer *writer)
 {
 	struct batch *batch = writer->batch;
 	size_t size;
 
-	if (writer->chunking == CHUNKING_FIXED) {
+	if (is_fixed(writer->chunking)) {
 		while (batch->filled - batch->complete >= writer->block_size)
 			add_chunk(batch, writer->block_size);
 		return;
@@ -185,6 +190,7 @@ static void close_part(struct store_writer *writer, bool last)
 	stream->first = writer->stream_first;
 	stream->count = batch->chunk_count - writer->stream_first;
 	stream->last = last;
+	stream->is_scattered = writer->chunking == CHUNKING_SCATTERED;
 	if (last || stream->count)
 		batch->stream_count++;
 	writer->stream_first = batch->chunk_count;
@@ -229,7 +235,7 @@ int store_writer_begin(struct store_writer *writer, uint64_t cookie, enum chunki
 		return fail(writer, NULL, err);
 	if (writer->stream_is_open)
 		return error_set(err, ERROR_FAILED, "a stream is begun inside another");
-	if (chunking == CHUNKING_FIXED &&
+	if (is_fixed(chunking) &&
 	    (block_size < CHUNK_BLOCK_SIZE_MIN || block_size > CHUNK_SIZE_MAX))
 		return error_set(err, ERROR_USAGE, "blocks of %u bytes: they must have %u to %u",
 				 block_size, CHUNK_BLOCK_SIZE_MIN, CHUNK_SIZE_MAX);
@@ -238,7 +244,7 @@ int store_writer_begin(struct store_writer *writer, uint64_t cookie, enum chunki
 	writer->block_size = block_size;
 	writer->stream_is_open = true;
 	writer->stream_first = writer->batch ? writer->batch->chunk_count : 0;
-	chunker_reset(&writer->chunker);
+	chunker_reset(&writer->chunker, chunking == CHUNKING_FINE ? CHUNK_FINE_SHIFT : 0);
 	return 0;
 }
 
