@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/memory.h"
+#include "ui/escape.h"
 
 /* Words longer than this are not compared: nobody mistypes them into one another. */
 #define WORD_MAX 64
@@ -107,7 +108,7 @@ static int unknown_option(const struct options_grammar *grammar, const char *wor
 			  struct error **err)
 {
 	const char *candidates[CANDIDATES_MAX], *nearest = NULL;
-	cleanup_free char *given = memory_strndup(word, length);
+	cleanup_free char *raw = memory_strndup(word, length), *given = escape_text(raw);
 	size_t count = 0;
 
 	for (const struct option *o = grammar->own; o && o->name && count < CANDIDATES_MAX; o++)
@@ -155,6 +156,7 @@ static bool parse_milliseconds(const char *text, uint64_t *value)
 
 static int check_value(const struct option *option, const char *value, struct error **err)
 {
+	cleanup_free char *shown = escape_text(value);
 	uint64_t number;
 
 	switch (option->type) {
@@ -162,24 +164,24 @@ static int check_value(const struct option *option, const char *value, struct er
 		if (!text_parse_size(value, &number))
 			return error_set(err, ERROR_USAGE,
 					 "--%s: \"%s\" is no size; write for example 512M or 2GiB",
-					 option->name, value);
+					 option->name, shown);
 		break;
 	case OPTION_SECONDS:
 		if (!parse_milliseconds(value, &number))
 			return error_set(err, ERROR_USAGE,
 					 "--%s: \"%s\" is no duration; write for example 90s or 5m",
-					 option->name, value);
+					 option->name, shown);
 		break;
 	case OPTION_NUMBER:
 		if (!text_parse_uint(value, UINT64_MAX, &number))
 			return error_set(err, ERROR_USAGE, "--%s: \"%s\" is no whole number",
-					 option->name, value);
+					 option->name, shown);
 		break;
 	case OPTION_PATH:
 		if (value[0] != '/')
 			return error_set(err, ERROR_USAGE,
 					 "--%s: \"%s\" is no absolute path in the container",
-					 option->name, value);
+					 option->name, shown);
 		break;
 	case OPTION_FLAG:
 	case OPTION_TEXT:

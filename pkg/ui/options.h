@@ -26,6 +26,7 @@ enum completion {
 	COMPLETE_NOTHING,
 	COMPLETE_TARGETS,   /* containers and compose services */
 	COMPLETE_SNAPSHOTS, /* references */
+	COMPLETE_NAMES,	    /* both of these */
 	COMPLETE_PROJECTS,  /* compose projects */
 	COMPLETE_VERBS,
 	COMPLETE_FILES,

@@ -105,14 +105,17 @@ static void show(struct progress *progress, bool phase_begins)
 
 void progress_phase(struct progress *progress, const char *format, ...)
 {
-	cleanup_free char *text = NULL;
+	cleanup_free char *text = NULL, *phase = NULL;
 	va_list arguments;
 
 	va_start(arguments, format);
 	text = memory_vprintf(format, arguments);
 	va_end(arguments);
+	phase = escape_text(text);
+	if (progress->phase && strcmp(progress->phase, phase) == 0)
+		return;
 	free(progress->phase);
-	progress->phase = escape_text(text);
+	progress->phase = STEAL_POINTER(phase);
 	progress->files = progress->bytes = progress->total = 0;
 	progress->phase_began = clock_monotonic_ms();
 	show(progress, true);

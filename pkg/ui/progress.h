@@ -20,7 +20,10 @@ struct progress *progress_new(enum verbosity verbosity);
 void progress_free(struct progress *progress); /* ends the line; NULL ok */
 CLEANUP_DEFINE(struct progress, progress_free)
 
-/* progress_phase(progress, format, ...): What is being done from now on ("reading 2 volumes"). */
+/*
+ * progress_phase(progress, format, ...): What is being done from now on ("reading 2 volumes"). Nothing
+ * new where that is being done already.
+ */
 void progress_phase(struct progress *progress, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
