@@ -209,11 +209,6 @@ void attachment_free(struct attachment *attachment)
 	free(attachment);
 }
 
-int attachment_fd(const struct attachment *attachment)
-{
-	return connection_fd(attachment->connection);
-}
-
 /* ---- reading ---- */
 
 static int stream_ended(struct attachment *attachment, struct error **err)

@@ -36,6 +36,9 @@ char *engine_escape_reference(const char *text);
 int engine_failed(struct engine *engine, int status, const char *body, size_t size,
 		  struct error **err);
 
+/* engine_mentions(message, words): Whether one of ${words} (NULL at the end) is in it, case ignored. */
+bool engine_mentions(const char *message, const char *const *words);
+
 /* exchange_read_all(exchange, buffer, err): The rest of the body; more than fits is an error. */
 int exchange_read_all(struct exchange *exchange, struct buffer *buffer, struct error **err);
 
@@ -49,9 +52,23 @@ struct exchange *engine_exchange(struct engine *engine, const struct transport_r
 /* engine_get(engine, path, err): GET of JSON; ${path} is freed. */
 struct json *engine_get(struct engine *engine, char *path, struct error **err);
 
-/* engine_call(engine, method, path, body, answer, err): engine_request(), but ${path} is freed. */
+/*
+ * engine_call(engine, method, path, body, answer, err):
+ * One JSON request; ${path} is as engine_path() makes it, and is freed. ${body} may be NULL.
+ * *answer (may be NULL) gets the parsed answer, or NULL where it had no body. Statuses of
+ * 400 and above are failures, 304 is success.
+ */
 int engine_call(struct engine *engine, const char *method, char *path, const struct json *body,
 		struct json **answer, struct error **err);
+
+/*
+ * engine_make(engine, path, body, answer, err):
+ * POST that makes something which only the answer names. The engine makes it all the same when
+ * the request is given up (moby and podman do not watch the connection), and nobody would
+ * remove it: so once sent it is waited for, and who is interrupted removes it afterwards.
+ */
+int engine_make(struct engine *engine, char *path, const struct json *body, struct json **answer,
+		struct error **err);
 
 /* engine_filters(path, filters): ${path} (freed) with "filters=" added where there are any. */
 char *engine_filters(char *path, const struct json *filters);

@@ -142,7 +142,7 @@ char *image_commit(struct engine *engine, const char *container, const struct js
 		result = add_changes(&query, config, err);
 	if (result == 0)
 		/* podman 4 fails without any body */
-		result = engine_call(engine, "POST",
+		result = engine_make(engine,
 				     engine_path(engine, "/commit?pause=false%s", query.data),
 				     config && !body_ignored ? config : empty, &answer, err);
 	buffer_release(&query);

@@ -41,6 +41,22 @@ struct json *container_list(struct engine *engine, bool all, const struct json *
 	return engine_get(engine, engine_filters(path, filters), err);
 }
 
+struct json *container_listed(struct engine *engine, const char *id, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *list = NULL;
+
+	json_add_string(json_set_array(filters, "id"), id);
+	list = container_list(engine, true, filters, err);
+	if (!list)
+		return NULL;
+	json_for_each(item, list) {
+		if (strcmp(json_string_or(item, "Id", ""), id) == 0)
+			return json_copy(item);
+	}
+	error_set(err, ERROR_NOT_FOUND, "there is no container %.12s", id);
+	return NULL;
+}
+
 char *container_create(struct engine *engine, const char *name, const struct json *body,
 		       struct error **err)
 {
@@ -50,7 +66,7 @@ char *container_create(struct engine *engine, const char *name, const struct jso
 				 name ? escaped : "");
 	const char *id;
 
-	if (engine_call(engine, "POST", path, body, &answer, err) < 0)
+	if (engine_make(engine, path, body, &answer, err) < 0)
 		return NULL;
 	id = json_string(answer, "Id");
 	if (!id)
@@ -102,7 +118,7 @@ int container_kill(struct engine *engine, const char *id, const char *signal, st
 static int set_paused(struct engine *engine, const char *id, bool paused, bool *changed,
 		      struct error **err)
 {
-	CLEANUP(cleanup_json_free) struct json *inspect = NULL;
+	CLEANUP(cleanup_json_free) struct json *listed = NULL;
 	cleanup_error struct error *refusal = NULL;
 	bool is_paused;
 
@@ -114,10 +130,10 @@ static int set_paused(struct engine *engine, const char *id, bool paused, bool *
 		return 0;
 	}
 	if (refusal->http_status && refusal->kind != ERROR_NOT_FOUND) {
-		inspect = container_inspect(engine, id, err);
-		if (!inspect)
+		listed = container_listed(engine, id, err);
+		if (!listed)
 			return -1;
-		is_paused = json_bool(json_path(inspect, "State", "Paused"), NULL);
+		is_paused = strcmp(json_string_or(listed, "State", ""), "paused") == 0;
 		if (is_paused == paused)
 			return 0;
 	}
@@ -224,26 +240,6 @@ int container_update(struct engine *engine, const char *id, const struct json *b
 		     struct error **err)
 {
 	return engine_call(engine, "POST", container_path(engine, id, "/update"), body, NULL, err);
-}
-
-int container_wait(struct engine *engine, const char *id, const char *condition, int *exit_code,
-		   struct error **err)
-{
-	CLEANUP(cleanup_json_free) struct json *answer = NULL;
-	cleanup_free char *rest = memory_printf("/wait?condition=%s", condition);
-	const char *message;
-
-	if (engine_call(engine, "POST", container_path(engine, id, rest), NULL, &answer, err) < 0)
-		return -1;
-	message = json_string(json_path(answer, "Error", "Message"), NULL);
-	if (message && *message)
-		return error_set(err, ERROR_FAILED, "engine: %s", message);
-	if (!json_is_number(json_get(answer, "StatusCode")))
-		return error_set(err, ERROR_ENGINE,
-				 "the engine does not tell how the container ended");
-	if (exit_code)
-		*exit_code = (int)json_int(answer, "StatusCode");
-	return 0;
 }
 
 struct json *container_changes(struct engine *engine, const char *id, struct error **err)

@@ -222,7 +222,7 @@ static char *answer_message(const char *body, size_t size)
 	return one_line(message, strlen(message));
 }
 
-static bool mentions(const char *message, const char *const *words)
+bool engine_mentions(const char *message, const char *const *words)
 {
 	for (; *words; words++)
 		if (strcasestr(message, *words))
@@ -241,14 +241,14 @@ static enum error_kind kind_of(const struct engine *engine, int status, const ch
 					      "identifier is not a container",
 					      NULL};
 
-	if (mentions(message, space))
+	if (engine_mentions(message, space))
 		return ERROR_NO_SPACE;
 	if (status == 404)
 		return ERROR_NOT_FOUND;
 	/* 409 is many things besides, such as an exec in a paused container */
-	if ((status == 409 || (engine->podman && status == 500)) && mentions(message, taken))
+	if ((status == 409 || (engine->podman && status == 500)) && engine_mentions(message, taken))
 		return ERROR_EXISTS;
-	if (engine->podman && status == 500 && mentions(message, unknown))
+	if (engine->podman && status == 500 && engine_mentions(message, unknown))
 		return ERROR_NOT_FOUND;
 	return ERROR_FAILED;
 }
@@ -368,18 +368,28 @@ static int send_request(struct engine *engine, const char *method, const char *p
 	return exchange ? read_answer(exchange, answer, err) : -1;
 }
 
-int engine_request(struct engine *engine, const char *method, const char *path,
-		   const struct json *body, struct json **answer, struct error **err)
-{
-	return engine_call(engine, method, engine_path(engine, "%s", path), body, answer, err);
-}
-
 int engine_call(struct engine *engine, const char *method, char *path, const struct json *body,
 		struct json **answer, struct error **err)
 {
 	cleanup_free char *owned = path;
 
 	return send_request(engine, method, owned, body, answer, err);
+}
+
+int engine_make(struct engine *engine, char *path, const struct json *body, struct json **answer,
+		struct error **err)
+{
+	const volatile int *cancel = engine->cancel;
+	int result;
+
+	if (cancel && *cancel) {
+		free(path);
+		return error_set(err, ERROR_CANCELLED, "interrupted");
+	}
+	engine_set_cancel(engine, NULL);
+	result = engine_call(engine, "POST", path, body, answer, err);
+	engine_set_cancel(engine, cancel);
+	return result;
 }
 
 struct json *engine_get(struct engine *engine, char *path, struct error **err)
@@ -461,9 +471,4 @@ struct json *engine_version(struct engine *engine, struct error **err)
 struct json *engine_info(struct engine *engine, struct error **err)
 {
 	return engine_get(engine, engine_path(engine, "/info"), err);
-}
-
-struct json *engine_disk_usage(struct engine *engine, struct error **err)
-{
-	return engine_get(engine, engine_path(engine, "/system/df"), err);
 }

@@ -64,15 +64,6 @@ void engine_set_cancel(struct engine *engine, const volatile int *flag);
 struct json *engine_version(struct engine *engine, struct error **err);
 struct json *engine_info(struct engine *engine, struct error **err);
 
-/*
- * engine_request(engine, method, path, body, answer, err):
- * One JSON request; ${path} starts with '/', without the version, already escaped.
- * ${body} may be NULL. *answer (may be NULL) gets the parsed answer or NULL where
- * it had no body. Statuses of 400 and above are failures, 304 is success.
- */
-int engine_request(struct engine *engine, const char *method, const char *path,
-		   const struct json *body, struct json **answer, struct error **err);
-
 /* engine_escape(text): For a path segment or query value; to be freed. */
 char *engine_escape(const char *text);
 
@@ -84,7 +75,18 @@ struct json *container_inspect(struct engine *engine, const char *id, struct err
 struct json *container_list(struct engine *engine, bool all, const struct json *filters,
 			    struct error **err);
 
-/* container_create(engine, name, body, err): The new id, to be freed; NULL name: the engine's choice. */
+/*
+ * container_listed(engine, id, err):
+ * The list's entry of one container, by its whole id: Id, Names, State ("paused"). NULL when
+ * there is none (ERROR_NOT_FOUND). For containers that are or may be frozen: an inspect of one
+ * waits for an exec (a health check's) that began while it froze, until that times out.
+ */
+struct json *container_listed(struct engine *engine, const char *id, struct error **err);
+
+/*
+ * container_create(engine, name, body, err): The new id, to be freed; NULL name: the engine's
+ * choice. Once begun it is not interrupted, nor is image_commit(): what was made would have no owner.
+ */
 char *container_create(struct engine *engine, const char *name, const struct json *body,
 		       struct error **err);
 int container_start(struct engine *engine, const char *id, struct error **err);
@@ -107,10 +109,6 @@ int container_remove(struct engine *engine, const char *id, bool volumes, bool f
 int container_rename(struct engine *engine, const char *id, const char *name, struct error **err);
 int container_update(struct engine *engine, const char *id, const struct json *body,
 		     struct error **err);
-
-/* container_wait(engine, id, condition, exit_code, err): "not-running", "next-exit", "removed". */
-int container_wait(struct engine *engine, const char *id, const char *condition, int *exit_code,
-		   struct error **err);
 
 /* container_changes(engine, id, err): Array of {Path, Kind: 0 modified, 1 added, 2 deleted}; never NULL JSON. */
 struct json *container_changes(struct engine *engine, const char *id, struct error **err);
@@ -181,9 +179,6 @@ struct attachment *container_attach(struct engine *engine, const char *id, struc
 void attachment_free(struct attachment *attachment); /* closes it; NULL ok */
 CLEANUP_DEFINE(struct attachment, attachment_free)
 
-/* attachment_fd(attachment): To poll for input; poll only when attachment_read() gave 0. */
-int attachment_fd(const struct attachment *attachment);
-
 /*
  * attachment_read(attachment, stream, data, size, timeout_ms, err):
  * De-multiplexed: up to ${size} bytes of one stream (1 stdout, 2 stderr in *stream).
@@ -208,7 +203,6 @@ int attachment_close_input(struct attachment *attachment);
 /* ---- images (image.c) ---- */
 
 struct json *image_inspect(struct engine *engine, const char *reference, struct error **err);
-struct json *image_history(struct engine *engine, const char *reference, struct error **err);
 struct json *image_list(struct engine *engine, const struct json *filters, struct error **err);
 int image_tag(struct engine *engine, const char *image, const char *repository, const char *tag,
 	      struct error **err);
@@ -228,20 +222,37 @@ int image_remove(struct engine *engine, const char *reference, bool force, bool 
 char *image_commit(struct engine *engine, const char *container, const struct json *config,
 		   const char *comment, const char *author, struct error **err);
 
+/* ---- transfers (transfer.c): between the engine and a registry, by the engine ---- */
+
+struct image_transfer {
+	const char *repository; /* with the registry's host: "registry.example/team/db" */
+	const char *tag;
+	const char *auth; /* of X-Registry-Auth: remote/credentials.h */
+	/* Gets every message of the engine's: {"id","status","progressDetail":{"current","total"},..}. */
+	void (*report)(void *context, const struct json *message);
+	void *context;
+	bool is_transient; /* result of a failure: the registry may do better another time */
+};
+
+/*
+ * image_push(engine, transfer, err), image_pull(engine, transfer, err):
+ * The engine itself repeats what breaks off on the way (docker five times, within a minute). A tag,
+ * there or here, names the new image only when all of it is there. Kinds: ERROR_NOT_FOUND (the
+ * registry has none), ERROR_REFUSED (wrong credentials, or none), ERROR_DAMAGED (what arrived has
+ * another digest), ERROR_NO_SPACE, ERROR_ENGINE with is_transient (the registry cannot be
+ * reached, breaks off or answers 5xx) or without (the engine does), ERROR_FAILED.
+ */
+int image_push(struct engine *engine, struct image_transfer *transfer, struct error **err);
+int image_pull(struct engine *engine, struct image_transfer *transfer, struct error **err);
+
 /* ---- volumes, networks (volume.c, network.c) ---- */
 
 struct json *volume_inspect(struct engine *engine, const char *name, struct error **err);
-/* volume_list(engine, filters, err): {"Volumes": [...] or null}. */
-struct json *volume_list(struct engine *engine, const struct json *filters, struct error **err);
 struct json *volume_create(struct engine *engine, const struct json *body, struct error **err);
 int volume_remove(struct engine *engine, const char *name, bool force, struct error **err);
-struct json *network_inspect(struct engine *engine, const char *id, struct error **err);
 int network_connect(struct engine *engine, const char *network, const char *container,
 		    const struct json *endpoint, struct error **err);
 int network_disconnect(struct engine *engine, const char *network, const char *container,
 		       bool force, struct error **err);
-
-/* engine_disk_usage(engine, err): GET /system/df (slow). */
-struct json *engine_disk_usage(struct engine *engine, struct error **err);
 
 #endif

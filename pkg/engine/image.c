@@ -15,11 +15,6 @@ struct json *image_inspect(struct engine *engine, const char *reference, struct 
 	return engine_get(engine, image_path(engine, reference, "/json"), err);
 }
 
-struct json *image_history(struct engine *engine, const char *reference, struct error **err)
-{
-	return engine_get(engine, image_path(engine, reference, "/history"), err);
-}
-
 struct json *image_list(struct engine *engine, const struct json *filters, struct error **err)
 {
 	return engine_get(engine, engine_filters(engine_path(engine, "/images/json"), filters),

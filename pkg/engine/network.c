@@ -1,13 +1,6 @@
 /* Networks. */
 #include "engine/client.h"
 
-struct json *network_inspect(struct engine *engine, const char *id, struct error **err)
-{
-	cleanup_free char *escaped = engine_escape(id);
-
-	return engine_get(engine, engine_path(engine, "/networks/%s", escaped), err);
-}
-
 int network_connect(struct engine *engine, const char *network, const char *container,
 		    const struct json *endpoint, struct error **err)
 {

@@ -321,6 +321,8 @@ static void set_request(struct exchange *exchange)
 	if (strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0)
 		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	add_header(exchange, type);
+	if (request->header)
+		add_header(exchange, request->header);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers);
 }
 
@@ -560,11 +562,6 @@ void connection_free(struct connection *connection)
 	if (connection->easy)
 		curl_easy_cleanup(connection->easy);
 	free(connection);
-}
-
-int connection_fd(const struct connection *connection)
-{
-	return connection->fd;
 }
 
 static ssize_t connection_broken(struct connection *connection, CURLcode code, struct error **err)

@@ -34,6 +34,7 @@ struct transport_request {
 	const char *method;	  /* "GET", "HEAD", "POST", "PUT", "DELETE" */
 	const char *path;	  /* with its query, escaped; the base path comes in front */
 	const char *content_type; /* of the body, NULL: none */
+	const char *header;	  /* one line more, "Name: value"; NULL: none */
 	const void *body;	  /* ${body_size} bytes, borrowed until the exchange is freed */
 	size_t body_size;
 	transport_source *source; /* instead of body: sent chunked; must not use this transport */
@@ -72,7 +73,6 @@ struct connection;
 struct connection *connection_open(const struct transport *transport, struct error **err);
 void connection_free(struct connection *connection); /* NULL ok */
 CLEANUP_DEFINE(struct connection, connection_free)
-int connection_fd(const struct connection *connection);
 
 /* connection_send(connection, data, size, err): Bytes taken, 0 where it would block, -1 broken. */
 ssize_t connection_send(struct connection *connection, const void *data, size_t size,

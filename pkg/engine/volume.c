@@ -8,11 +8,6 @@ struct json *volume_inspect(struct engine *engine, const char *name, struct erro
 	return engine_get(engine, engine_path(engine, "/volumes/%s", escaped), err);
 }
 
-struct json *volume_list(struct engine *engine, const struct json *filters, struct error **err)
-{
-	return engine_get(engine, engine_filters(engine_path(engine, "/volumes"), filters), err);
-}
-
 struct json *volume_create(struct engine *engine, const struct json *body, struct error **err)
 {
 	struct json *answer = NULL;
