@@ -134,6 +134,7 @@ enum command_result command_run(struct values *values, const struct json *comman
 	struct error *problem = NULL;
 	struct buffer text;
 
+	values->is_guessing = json_bool(command, "guess");
 	string_list_init(&arguments);
 	string_list_init(&environment);
 	buffer_init(&text, OUTPUT_LIMIT);
@@ -156,6 +157,7 @@ enum command_result command_run(struct values *values, const struct json *comman
 	buffer_append(output, text.data, text.size);
 	result = judge(values, command, &arguments, &exec, text.data, problem, err);
 out:
+	values->is_guessing = false;
 	string_list_release(&arguments);
 	string_list_release(&environment);
 	buffer_release(&text);

@@ -174,6 +174,7 @@ static void apply(const struct evidence *evidence, struct driver *driver,
 	values_release(&values);
 	add_strings(&match->pages, json_path(definition, "pages", "files"));
 	match->page_block = (uint32_t)json_int(json_get(definition, "pages"), "block");
+	match->page_size = (uint32_t)json_int(json_get(definition, "pages"), "page");
 	add_strings(&match->state_variables, json_get(definition, "state_variables"));
 	match->idle = evidence->processes.count > 0 &&
 		      !process_fits(evidence, json_path(definition, "detect", "processes"));

@@ -27,6 +27,7 @@ struct driver_match {
 	struct string_list data_directories; /* absolute paths in the container */
 	struct string_list pages;	     /* globs relative to a data directory */
 	uint32_t page_block;		     /* bytes; 0: no pages */
+	uint32_t page_size;		     /* bytes; 0: unknown */
 	struct string_list state_variables;  /* names of environment variables that are state */
 	struct string_list guards; /* files that the service cannot start without, absolute */
 	bool idle; /* the container runs, but no process of the database does: nothing to prepare */

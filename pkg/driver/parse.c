@@ -8,6 +8,8 @@
 
 #include "base/memory.h"
 #include "driver/driver.h"
+#include "store/format.h"
+#include "store/page_hash.h"
 
 struct parser {
 	const char *origin, *text;
@@ -206,14 +208,28 @@ static int check_number(const struct parser *parser, const struct json *item, co
 	return fail(parser, path, "must be a whole number from 1 to 86400000");
 }
 
-static int check_block(const struct parser *parser, const struct json *item, const char *path)
+static int check_power(const struct parser *parser, const struct json *item, const char *path,
+		       unsigned least, unsigned most)
 {
+	cleanup_free char *problem = NULL;
 	uint64_t value;
 
-	if (json_uint_checked(item, NULL, 1U << 20, &value) && value >= 512 &&
+	if (json_uint_checked(item, NULL, most, &value) && value >= least &&
 	    (value & (value - 1)) == 0)
 		return 0;
-	return fail(parser, path, "must be a power of two from 512 to 1048576");
+	problem = memory_printf("must be a power of two from %u to %u", least, most);
+	return fail(parser, path, problem);
+}
+
+/* What a store takes: the agent accepts no more. */
+static int check_block(const struct parser *parser, const struct json *item, const char *path)
+{
+	return check_power(parser, item, path, CHUNK_BLOCK_SIZE_MIN, CHUNK_SIZE_MAX);
+}
+
+static int check_page(const struct parser *parser, const struct json *item, const char *path)
+{
+	return check_power(parser, item, path, PAGE_SIZE_MIN, PAGE_SIZE_MAX);
 }
 
 static int check_regex(const struct parser *parser, const struct json *item, const char *path)
@@ -364,10 +380,15 @@ static int check_pages(const struct parser *parser, const struct json *item, con
 {
 	static const struct member members[] = {{"files", check_strings, true},
 						{"block", check_block, true},
-						{"page", check_block, false},
+						{"page", check_page, false},
 						{NULL, NULL, false}};
 
-	return check_members(parser, item, path, members);
+	if (check_members(parser, item, path, members) < 0)
+		return -1;
+	/* Both are powers of two: then it divides. */
+	if (json_int(item, "page") > json_int(item, "block"))
+		return fail(parser, path, "has a \"page\" that is larger than its \"block\"");
+	return 0;
 }
 
 static int check_command(const struct parser *parser, const struct json *item, const char *path)
@@ -378,6 +399,7 @@ static int check_command(const struct parser *parser, const struct json *item, c
 						{"input", check_secret_template, false},
 						{"needs", check_needs, false},
 						{"expect", check_regex, false},
+						{"guess", check_bool, false},
 						{NULL, NULL, false}};
 
 	return check_members(parser, item, path, members);

@@ -175,7 +175,7 @@ int driver_wait_ready(struct engine *engine, const char *id, const struct driver
 		      uint64_t timeout_ms, const volatile int *cancelled, struct error **err)
 {
 	struct wait wait = {.engine = engine, .id = id, .match = match, .restarts = -1};
-	uint64_t start = clock_monotonic_ms(), pause_ms = 50;
+	uint64_t start = clock_monotonic_ms(), pause_ms = 20;
 	bool ready = false;
 	int result = 0;
 

@@ -120,19 +120,23 @@ static void words_of_processes(struct string_list *words, const struct json *top
 	string_list_release(&processes);
 }
 
+/* ${top} is asked for (a process of the host for the engine) only where it has to be. */
 static void find_words(struct values *values, const struct json *top)
 {
 	const struct json *detect = json_get(values->definition, "detect");
+	CLEANUP(cleanup_json_free) struct json *asked = NULL;
 
-	if (!words_of_command(&values->words, json_get(values->inspect, "Config"),
-			      json_get(detect, "commands")))
-		words_of_processes(&values->words, top, json_get(detect, "processes"));
+	if (words_of_command(&values->words, json_get(values->inspect, "Config"),
+			     json_get(detect, "commands")))
+		return;
+	if (!top && values->engine)
+		top = asked = container_top(values->engine, values->id, NULL);
+	words_of_processes(&values->words, top, json_get(detect, "processes"));
 }
 
-void values_from(struct values *values, const struct json *inspect, const struct json *top,
-		 const struct json *definition)
+static void values_begin(struct values *values, const struct json *inspect, const struct json *top,
+			 const struct json *definition)
 {
-	memset(values, 0, sizeof(*values));
 	values->definition = definition;
 	values->inspect = json_copy(inspect);
 	string_list_init(&values->words);
@@ -141,11 +145,17 @@ void values_from(struct values *values, const struct json *inspect, const struct
 	find_words(values, top);
 }
 
+void values_from(struct values *values, const struct json *inspect, const struct json *top,
+		 const struct json *definition)
+{
+	memset(values, 0, sizeof(*values));
+	values_begin(values, inspect, top, definition);
+}
+
 int values_open(struct values *values, struct engine *engine, const char *id,
 		const struct json *definition, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *inspect = container_inspect(engine, id, err);
-	CLEANUP(cleanup_json_free) struct json *top = NULL;
 
 	memset(values, 0, sizeof(*values));
 	if (!inspect)
@@ -153,10 +163,9 @@ int values_open(struct values *values, struct engine *engine, const char *id,
 	if (!json_bool(json_get(inspect, "State"), "Running"))
 		return error_set(err, ERROR_FAILED, "container \"%s\" does not run",
 				 json_string_or(inspect, "Name", id));
-	top = container_top(engine, id, NULL);
-	values_from(values, inspect, top, definition);
 	values->engine = engine;
 	values->id = id;
+	values_begin(values, inspect, NULL, definition);
 	return 0;
 }
 
@@ -338,7 +347,8 @@ static char *look_up(struct values *values, const char *name, const struct json 
 	}
 	for (struct json *i = json_first(json_get(value, "files")); i && !found; i = json_next(i))
 		found = from_file_variable(values, json_string_or(i, NULL, ""));
-	for (struct json *i = json_first(json_get(value, "lines")); i && !found; i = json_next(i))
+	for (struct json *i = values->is_guessing ? NULL : json_first(json_get(value, "lines"));
+	     i && !found; i = json_next(i))
 		found = from_line(values, i, depth);
 	if (!found)
 		found = memory_strdup(json_string(value, "default"));
@@ -358,7 +368,8 @@ static char *get(struct values *values, const char *name, unsigned depth)
 	if (json_get(values->found, name))
 		return memory_strdup(json_string(values->found, name));
 	found = look_up(values, name, value, depth + 1);
-	json_set(values->found, name, json_new_string(found));
+	if (!values->is_guessing)
+		json_set(values->found, name, json_new_string(found));
 	if (found && json_bool(value, "secret") && strlen(found) >= SECRET_SIZE_MIN &&
 	    !string_list_has(&values->secrets, found))
 		string_list_add(&values->secrets, found);

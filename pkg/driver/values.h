@@ -20,11 +20,14 @@ struct values {
 	struct string_list words; /* the server's command line, behind its name */
 	struct string_list secrets; /* values that no message may show */
 	struct json *found;	    /* what was looked up so far; null: the container has none */
+	/* No file of the container is read: a value that may stand in one is its default. */
+	bool is_guessing;
 };
 
 /*
  * values_open(values, engine, id, definition, err):
- * Inspect the container and its processes. ERROR_FAILED when it does not run.
+ * Inspect the container, and its processes where its command does not name the server.
+ * ERROR_FAILED when it does not run.
  */
 int values_open(struct values *values, struct engine *engine, const char *id,
 		const struct json *definition, struct error **err);
