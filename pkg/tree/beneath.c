@@ -15,6 +15,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/failpoint.h"
+
 #define STATUS_WANTED 0x17ffU /* the basic ones and the mount id (0x1000) */
 #define STATUS_MOUNT_ID 0x1000U
 
@@ -101,6 +104,15 @@ int beneath_status(int directory_fd, const char *name, struct file_status *statu
 	status->mtime.tv_nsec = (long)answer.mtime.nanoseconds;
 	status->ctime.tv_sec = (time_t)answer.ctime.seconds;
 	status->ctime.tv_nsec = (long)answer.ctime.nanoseconds;
+#ifdef SIDESNAP_FAILPOINTS
+	{
+		cleanup_error struct error *armed = NULL;
+
+		/* as on a file system that has no room for more */
+		if (failpoint_error("tree/whole-seconds", &armed) < 0)
+			status->mtime.tv_nsec = status->ctime.tv_nsec = 0;
+	}
+#endif
 	return 0;
 }
 

@@ -11,44 +11,36 @@
 
 #include "base/memory.h"
 #include "tree/capture_file.h"
-#include "tree/catalog_writer.h"
 #include "tree/inodes.h"
 #include "tree/scan.h"
+#include "tree/tree_writer.h"
 #include "tree/write_back.h"
 
-#define PROGRESS_INTERVAL_MS 100
-
 struct capture {
-	struct capture_options options;
-	struct store_writer *store;
-	struct catalog_writer *catalog;
-	uint64_t files, bytes;
-	uint64_t progress_at_ms;
-	unsigned calls; /* of progress(), to look at the clock seldom */
+	struct tree_writer writer;
+	struct capture_files reading;
 };
+
+static int progress(void *context, uint64_t bytes, struct error **err)
+{
+	struct capture *capture = context;
+
+	return tree_writer_progress(&capture->writer, bytes, err);
+}
 
 struct capture *capture_open(const struct capture_options *options, struct error **err)
 {
 	struct capture *capture = memory_zalloc(sizeof(*capture));
-	struct store_writer_options store = {
-		.directory_fd = options->store_fd,
-		.known = options->known,
-		.compression_level = options->compression_level,
-		.workers = options->workers,
-		.sink = catalog_writer_sink,
-		.permit = options->permit,
-		.permit_context = options->permit_context,
-	};
 
-	capture->options = *options;
-	capture->catalog = catalog_writer_new();
-	store.sink_context = capture->catalog;
-	capture->store = store_writer_open(&store, err);
-	if (!capture->store) {
+	if (capture_files_init(&capture->reading, err) < 0 ||
+	    tree_writer_open(&capture->writer, options, err) < 0) {
 		capture_free(capture);
 		return NULL;
 	}
-	catalog_writer_attach(capture->catalog, capture->store);
+	capture->reading.store = capture->writer.store;
+	capture->reading.known = options->known;
+	capture->reading.progress = progress;
+	capture->reading.context = capture;
 	return capture;
 }
 
@@ -56,26 +48,9 @@ void capture_free(struct capture *capture)
 {
 	if (!capture)
 		return;
-	store_writer_free(capture->store);
-	catalog_writer_free(capture->catalog);
+	tree_writer_release(&capture->writer);
+	capture_files_release(&capture->reading);
 	free(capture);
-}
-
-/* Tell the caller now and then; it may end the capture. */
-static int progress(void *context, uint64_t bytes, struct error **err)
-{
-	struct capture *capture = context;
-	uint64_t now;
-
-	capture->bytes += bytes;
-	if (!capture->options.progress || (bytes < 1U << 16 && ++capture->calls % 32))
-		return 0;
-	now = clock_monotonic_ms();
-	if (now < capture->progress_at_ms)
-		return 0;
-	capture->progress_at_ms = now + PROGRESS_INTERVAL_MS;
-	return capture->options.progress(capture->options.progress_context, capture->files,
-					 capture->bytes, err);
 }
 
 static void entry_of_item(const struct scan_item *item, struct catalog_entry *entry)
@@ -126,10 +101,35 @@ static void take_earlier(struct walk *walk, struct pending_entry *pending)
 {
 	bool is_reused = earlier_is_reused(walk->source->earlier);
 
-	walk->capture->bytes += walk->earlier->size;
-	catalog_writer_contents(walk->capture->catalog, pending, walk->earlier, is_reused);
+	walk->capture->writer.bytes += walk->earlier->size;
+	catalog_writer_contents(walk->capture->writer.catalog, pending, walk->earlier, is_reused);
 	if (is_reused)
 		walk->pass.reused_bytes += walk->earlier->size;
+}
+
+/* What the pages of a file are compared with; NULL: it is stored in whole blocks. */
+static const struct catalog_entry *find_pages(struct walk *walk, const struct scan_item *item)
+{
+	const struct tree_source *source = walk->source;
+
+	if (!source->earlier || !item->status.size || !capture_file_has_pages(source, item->path))
+		return NULL;
+	return earlier_pages(source->earlier, item->path, &item->status);
+}
+
+static bool is_later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
+static void defer(struct capture_pass *pass, const struct file_status *status)
+{
+	const struct timespec *times[] = {&status->mtime, &status->ctime};
+
+	pass->deferred_bytes += status->size;
+	for (size_t i = 0; i < 2; i++)
+		if (is_later(times[i], &pass->hottest))
+			pass->hottest = *times[i];
 }
 
 /* A file's contents, one way or another. */
@@ -137,23 +137,27 @@ static int capture_contents(struct walk *walk, const struct scan_item *item,
 			    struct pending_entry *pending, bool *is_hot_file, struct error **err)
 {
 	struct capture *capture = walk->capture;
-	uint64_t hole = 0, before = capture->bytes;
+	const struct catalog_entry *earlier = find_pages(walk, item);
+	uint64_t hole = 0, before = capture->writer.bytes;
 	bool changed = false;
 	int result = 0;
 
 	*is_hot_file = walk->kind == WRITE_BACK_NONE || is_hot(&item->status, &item->looked);
 	if (walk->defer && *is_hot_file && walk->kind != WRITE_BACK_NONE) {
-		walk->pass.deferred_bytes += item->status.size;
+		defer(&walk->pass, &item->status);
+		/* the next pass compares with the same */
+		if (earlier)
+			catalog_writer_contents(capture->writer.catalog, pending, earlier, true);
 	} else if (item->status.size) {
 		*is_hot_file |= walk->source->is_frozen || !write_back(item->fd, walk->kind);
-		result = capture_file(capture->store, walk->source, item, pending, progress,
-				      capture, &hole, &changed, err);
-		walk->pass.read_bytes += capture->bytes - before;
+		result = capture_file(&capture->reading, walk->source, item, earlier, pending,
+				      &hole, &changed, err);
+		walk->pass.read_bytes += capture->writer.bytes - before;
 	}
 	if (result < 0)
 		return -1;
-	return catalog_writer_complete(capture->catalog, pending, hole, changed || *is_hot_file,
-				       err);
+	return catalog_writer_complete(capture->writer.catalog, pending, hole,
+				       changed || *is_hot_file, err);
 }
 
 static int capture_item(struct walk *walk, const struct scan_item *item, struct error **err)
@@ -176,14 +180,14 @@ static int capture_item(struct walk *walk, const struct scan_item *item, struct 
 		entry.attribute_count = walk->earlier->attribute_count;
 	}
 	if (!S_ISDIR(entry.mode))
-		capture->files++;
-	pending = catalog_writer_push(capture->catalog, &entry);
+		capture->writer.files++;
+	pending = catalog_writer_push(capture->writer.catalog, &entry);
 	if (item->is_unchanged && !entry.hardlink)
 		take_earlier(walk, pending);
 	if (S_ISREG(entry.mode) && !entry.hardlink && !item->is_unchanged)
 		result = capture_contents(walk, item, pending, &is_hot_file, err);
 	else
-		result = catalog_writer_complete(capture->catalog, pending, 0, false, err);
+		result = catalog_writer_complete(capture->writer.catalog, pending, 0, false, err);
 	return result < 0 ? -1 : progress(capture, 0, err);
 }
 
@@ -206,7 +210,7 @@ static int capture_walk(struct walk *walk, struct tree_record *record, struct er
 
 	if (!scan)
 		return -1;
-	walk->capture->files = walk->capture->bytes = 0;
+	walk->capture->writer.files = walk->capture->writer.bytes = 0;
 	walk->kind = write_back_kind(source->root_fd);
 	walk->pass.is_trusted = walk->kind != WRITE_BACK_NONE;
 	inode_map_init(&walk->inodes);
@@ -216,7 +220,8 @@ static int capture_walk(struct walk *walk, struct tree_record *record, struct er
 			break;
 	}
 	inode_map_release(&walk->inodes);
-	return result < 0 ? -1 : catalog_writer_end(walk->capture->catalog, record, NULL, err);
+	return result < 0 ? -1
+			  : catalog_writer_end(walk->capture->writer.catalog, record, NULL, err);
 }
 
 int capture_tree(struct capture *capture, const struct tree_source *source,
@@ -224,7 +229,7 @@ int capture_tree(struct capture *capture, const struct tree_source *source,
 {
 	struct walk walk = {.capture = capture, .source = source};
 
-	if (catalog_writer_begin(capture->catalog, false, err) < 0 ||
+	if (catalog_writer_begin(capture->writer.catalog, false, err) < 0 ||
 	    capture_walk(&walk, record, err) < 0)
 		return -1;
 	if (pass)
@@ -238,7 +243,7 @@ int capture_draft(struct capture *capture, const struct tree_source *source, str
 {
 	struct walk walk = {.capture = capture, .source = source, .defer = defer};
 
-	if (catalog_writer_begin_draft(capture->catalog, draft, err) < 0 ||
+	if (catalog_writer_begin_draft(capture->writer.catalog, draft, err) < 0 ||
 	    capture_walk(&walk, record, err) < 0)
 		return -1;
 	*pass = walk.pass;
@@ -247,34 +252,30 @@ int capture_draft(struct capture *capture, const struct tree_source *source, str
 
 int capture_renew(struct capture *capture, struct error **err)
 {
-	return store_writer_renew(capture->store, err);
+	return store_writer_renew(capture->writer.store, err);
 }
 
 int capture_catalog_begin(struct capture *capture, struct error **err)
 {
-	return catalog_writer_begin(capture->catalog, true, err);
+	return catalog_writer_begin(capture->writer.catalog, true, err);
 }
 
 int capture_catalog_add(struct capture *capture, const struct catalog_entry *entry,
 			struct error **err)
 {
-	return catalog_writer_add(capture->catalog, entry, err);
+	return catalog_writer_add(capture->writer.catalog, entry, err);
 }
 
 int capture_catalog_end(struct capture *capture, struct tree_record *record,
 			struct catalog_root *root, struct error **err)
 {
-	return catalog_writer_end(capture->catalog, record, root, err);
+	return catalog_writer_end(capture->writer.catalog, record, root, err);
 }
 
 int capture_finish(struct capture *capture, struct pack_info **packs, size_t *count,
 		   struct store_writer_totals *totals, struct error **err)
 {
-	if (store_writer_finish(capture->store, packs, count, err) < 0)
-		return -1;
-	if (totals)
-		store_writer_totals(capture->store, totals);
-	return 0;
+	return tree_writer_finish(&capture->writer, packs, count, totals, err);
 }
 
 int tree_measure(const struct tree_source *source, struct tree_measure *measure,

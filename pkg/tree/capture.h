@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -24,7 +25,7 @@ struct capture_options {
 	unsigned workers;
 	store_permit *permit;
 	void *permit_context;
-	/* Called now and then (every 100 ms or so) in the capturing thread; -1 ends the capture. */
+	/* Called now and then (every 100 ms or so) in the calling thread; -1 ends it. May be NULL. */
 	int (*progress)(void *context, uint64_t files, uint64_t bytes, struct error **err);
 	void *progress_context;
 };
@@ -34,6 +35,7 @@ struct tree_source {
 	int root_fd;			 /* its root directory, O_RDONLY or O_PATH */
 	const struct string_list *pages; /* globs of page-structured files, relative; may be NULL */
 	uint32_t page_block;		 /* block size for these, bytes; 0: 32 KiB */
+	uint32_t page_size;		 /* of these; 0: a changed page costs its whole block */
 	const struct string_list *excluded; /* relative paths or globs; may be NULL */
 	bool allow_overlay;		    /* else 0/0 character devices refuse the tree */
 	/*
@@ -53,6 +55,7 @@ struct capture_pass {
 	uint64_t read_bytes;
 	uint64_t reused_bytes;	 /* of files taken from a snapshot's catalog, now or in a draft */
 	uint64_t deferred_bytes; /* left out by a pre-copy as too hot to be worth reading */
+	struct timespec hottest; /* the latest mtime or ctime of what was left out */
 	bool is_trusted;	 /* the file system's times prove something */
 };
 
@@ -101,7 +104,7 @@ int capture_catalog_end(struct capture *capture, struct tree_record *record,
 
 /*
  * capture_finish(capture, packs, count, totals, err):
- * Everything on disk. *packs are the new ones only, to be freed.
+ * Everything on disk. *packs are the new ones only, to be freed; ${totals} may be NULL.
  */
 int capture_finish(struct capture *capture, struct pack_info **packs, size_t *count,
 		   struct store_writer_totals *totals, struct error **err);

@@ -19,12 +19,16 @@
 #include "tree/stream.h"
 
 struct catalog_reader {
+	struct store *store;
 	struct stream list, stream;
 	bool partial, ended;
 	uint64_t size, position; /* of the catalog's stream: as the list says, read so far */
 	uint64_t records;
+	bool has_size; /* of the next record: it was read ahead of that */
+	uint32_t next_size;
 	uint8_t *record;
 	size_t record_size, record_capacity;
+	struct buffer canonical; /* of a record whose stored form is another; else empty */
 	struct record_space space;
 	struct linked_set linked;
 	char previous[RECORD_PATH_MAX + 1];
@@ -36,6 +40,13 @@ void catalog_root_release(struct catalog_root *root)
 	free(root->refs);
 	root->refs = NULL;
 	root->count = 0;
+}
+
+void catalog_root_copy(struct catalog_root *to, const struct catalog_root *from)
+{
+	to->refs = memory_array(NULL, from->count + 1, sizeof(*to->refs));
+	to->count = from->count;
+	memcpy(to->refs, from->refs, from->count * sizeof(*to->refs));
 }
 
 static int damaged(struct error **err, const char *what)
@@ -84,9 +95,11 @@ struct catalog_reader *catalog_open(struct store *store, const struct catalog_ro
 {
 	struct catalog_reader *reader = memory_zalloc(sizeof(*reader));
 
+	reader->store = store;
 	stream_init(&reader->list, store, root->refs, root->count);
 	stream_init_list(&reader->stream, store, &reader->list);
 	record_space_init(&reader->space);
+	buffer_init(&reader->canonical, RECORD_SIZE_MAX + 4UL);
 	linked_set_init(&reader->linked);
 	if (read_headers(reader, err) < 0) {
 		catalog_close(reader);
@@ -103,12 +116,17 @@ void catalog_close(struct catalog_reader *reader)
 	stream_release(&reader->list);
 	record_space_release(&reader->space);
 	linked_set_release(&reader->linked);
+	buffer_release(&reader->canonical);
 	free(reader->record);
 	free(reader);
 }
 
 const void *catalog_record(const struct catalog_reader *reader, size_t *size)
 {
+	if (reader->canonical.size) {
+		*size = reader->canonical.size - 4;
+		return reader->canonical.data + 4;
+	}
 	*size = reader->record_size;
 	return reader->record;
 }
@@ -211,22 +229,24 @@ static int check_sequence(struct catalog_reader *reader, const struct catalog_en
 	return 0;
 }
 
-int catalog_next(struct catalog_reader *reader, struct catalog_entry *entry, struct error **err)
+/* The size of the next record; 0 is the end mark. */
+static int read_size(struct catalog_reader *reader, struct error **err)
 {
 	uint8_t bytes[4];
-	uint32_t size;
 
-	if (reader->ended)
+	if (reader->has_size)
 		return 0;
 	if (read_bytes(reader, bytes, sizeof(bytes), err) < 0)
 		return -1;
-	size = format_get_u32(bytes);
-	if (!size)
-		return read_end(reader, err);
-	if (read_record(reader, size, err) < 0 ||
-	    record_decode(reader->record, size, &reader->space, entry, err) < 0 ||
-	    check_sequence(reader, entry, err) < 0)
-		return -1;
+	reader->next_size = format_get_u32(bytes);
+	reader->has_size = true;
+	return 0;
+}
+
+/* What the next records are checked against, once a good one is known. */
+static int remember(struct catalog_reader *reader, const struct catalog_entry *entry,
+		    struct error **err)
+{
 	if (entry->flags & ENTRY_LINKED && !entry->hardlink &&
 	    linked_set_add(&reader->linked, entry->path, entry->mode) < 0)
 		return damaged(err, "too many hard links");
@@ -234,5 +254,118 @@ int catalog_next(struct catalog_reader *reader, struct catalog_entry *entry, str
 	reader->previous_is_directory =
 		S_ISDIR(entry->mode) && !(entry->flags & ENTRY_DELETED) && !entry->hardlink;
 	reader->records++;
+	return 0;
+}
+
+/* 1: the bytes of a record are there; 0 at the end, -1. */
+static int next_bytes(struct catalog_reader *reader, struct error **err)
+{
+	if (reader->ended)
+		return 0;
+	if (read_size(reader, err) < 0)
+		return -1;
+	reader->has_size = false;
+	buffer_clear(&reader->canonical);
+	if (!reader->next_size)
+		return read_end(reader, err);
+	return read_record(reader, reader->next_size, err) < 0 ? -1 : 1;
+}
+
+int catalog_complete(struct catalog_reader *reader, struct catalog_entry *entry, struct error **err)
+{
+	return record_decode_stored(reader->record, reader->record_size, &reader->space,
+				    reader->store, entry, err);
+}
+
+int catalog_next(struct catalog_reader *reader, struct catalog_entry *entry, struct error **err)
+{
+	int result = next_bytes(reader, err);
+
+	if (result <= 0)
+		return result;
+	if (catalog_complete(reader, entry, err) < 0 || check_sequence(reader, entry, err) < 0)
+		return -1;
+	if (!record_is_canonical(entry) && catalog_encode(&reader->canonical, entry) < 0)
+		return damaged(err, "a record is too large");
+	return remember(reader, entry, err) < 0 ? -1 : 1;
+}
+
+int catalog_next_brief(struct catalog_reader *reader, struct catalog_entry *entry,
+		       struct error **err)
+{
+	int result = next_bytes(reader, err);
+
+	if (result <= 0)
+		return result;
+	if (record_decode_brief(reader->record, reader->record_size, &reader->space, entry, err) <
+		    0 ||
+	    check_sequence(reader, entry, err) < 0 || remember(reader, entry, err) < 0)
+		return -1;
 	return 1;
+}
+
+const void *catalog_stored(const struct catalog_reader *reader, size_t *size)
+{
+	*size = reader->record_size;
+	return reader->record;
+}
+
+/* Over the same bytes in another reader. */
+static int skip_bytes(struct catalog_reader *reader, size_t size, struct error **err)
+{
+	ssize_t got = stream_skip(&reader->stream, size, err);
+
+	if (got < 0)
+		return -1;
+	reader->position += size;
+	return (size_t)got == size && reader->position <= reader->size
+		       ? 0
+		       : damaged(err, "it ends before its end mark");
+}
+
+/* Room for one more record in what is known to be the same; 1: it is a record, and begun. */
+static int begin_same(struct catalog_reader *a, struct catalog_reader *b, size_t *same,
+		      struct error **err)
+{
+	if (!a->has_size) {
+		if (*same < 4 && stream_same_ahead(&a->stream, &b->stream, same, err) < 0)
+			return -1;
+		if (*same < 4)
+			return 0;
+		if (read_size(a, err) < 0 || skip_bytes(b, 4, err) < 0)
+			return -1;
+		b->next_size = a->next_size;
+		b->has_size = true;
+		*same -= 4;
+	}
+	if (*same < a->next_size && stream_same_ahead(&a->stream, &b->stream, same, err) < 0)
+		return -1;
+	return a->next_size && a->next_size <= *same;
+}
+
+int catalog_skip_same(struct catalog_reader *a, struct catalog_reader *b, uint64_t *skipped,
+		      struct error **err)
+{
+	struct catalog_entry entry;
+	size_t same = 0;
+	int result = 0;
+
+	*skipped = 0;
+	/* what comes next must be checked against the same things in both */
+	if (a->ended || b->ended || a->has_size != b->has_size ||
+	    (a->has_size && a->next_size != b->next_size) || a->partial != b->partial ||
+	    strcmp(a->previous, b->previous) != 0 ||
+	    a->previous_is_directory != b->previous_is_directory)
+		return 0;
+	while ((result = begin_same(a, b, &same, err)) > 0) {
+		size_t size = a->next_size;
+
+		if (catalog_next_brief(a, &entry, err) < 0 || skip_bytes(b, size, err) < 0 ||
+		    remember(b, &entry, err) < 0)
+			return -1;
+		b->has_size = false;
+		same -= size;
+		++*skipped;
+	}
+	return result;
 }

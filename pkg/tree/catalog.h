@@ -22,6 +22,7 @@ enum content_kind {
 	CONTENT_HOLE,  /* ${length} zero bytes that are not allocated */
 	CONTENT_CHUNK, /* ${length} bytes of a chunk, from ${offset} in it */
 	CONTENT_HASH,  /* the whole content has this hash; its bytes are elsewhere */
+	CONTENT_GAP,   /* never seen by readers: not said here, but by an earlier list */
 };
 
 /*
@@ -30,6 +31,7 @@ enum content_kind {
  */
 struct content {
 	enum content_kind kind;
+	uint8_t list; /* private to pkg/tree: which of the record's stored lists says so */
 	uint64_t length;
 	struct chunk_ref chunk; /* CHUNK; for HASH only its id */
 	uint32_t offset;	/* CHUNK: where in the chunk */
@@ -40,6 +42,8 @@ struct fingerprint {
 	uint64_t device, inode;
 	struct timespec ctime;
 };
+
+struct content_lists; /* tree/record.h: how a record is stored */
 
 struct attribute { /* an extended attribute, raw */
 	const char *name;
@@ -71,6 +75,7 @@ struct catalog_entry {
 	size_t attribute_count;
 	const struct content *contents;
 	size_t content_count;
+	const struct content_lists *lists; /* private to pkg/tree; may be NULL */
 };
 
 /* Where a stored catalog is: references to the chunks of its list of chunks. */
@@ -81,9 +86,12 @@ struct catalog_root {
 
 void catalog_root_release(struct catalog_root *root);
 
+/* catalog_root_copy(to, from): ${to} is empty before. */
+void catalog_root_copy(struct catalog_root *to, const struct catalog_root *from);
+
 /*
  * catalog_encode(buffer, entry):
- * Append one record. -1 when the buffer's limit is hit or a part is over its cap
+ * Append one record in its canonical form, all of whose contents stand in it. -1 when the buffer's limit is hit or a part is over its cap
  * (path 4095, link 4095, attributes 64 KiB each and 1 MiB in all).
  */
 int catalog_encode(struct buffer *buffer, const struct catalog_entry *entry);
@@ -110,10 +118,32 @@ struct catalog_reader *catalog_open(struct store *store, const struct catalog_ro
 int catalog_next(struct catalog_reader *reader, struct catalog_entry *entry, struct error **err);
 
 /*
- * catalog_record(reader, size): The bytes of the record that catalog_next() gave last,
- * as record_decode() takes them, valid as long.
+ * catalog_record(reader, size): The canonical bytes of the record that catalog_next() gave
+ * last, as record_decode() takes them, valid as long.
  */
 const void *catalog_record(const struct catalog_reader *reader, size_t *size);
+
+/*
+ * catalog_next_brief(reader, entry, err): As catalog_next(), but what a file is made of is not
+ * read: ${entry} has its size and no contents. There is no catalog_record() then.
+ */
+int catalog_next_brief(struct catalog_reader *reader, struct catalog_entry *entry,
+		       struct error **err);
+
+/* catalog_complete(reader, entry, err): The record that catalog_next_brief() gave last, whole. */
+int catalog_complete(struct catalog_reader *reader, struct catalog_entry *entry,
+		     struct error **err);
+
+/* catalog_stored(reader, size): The stored bytes of that record; the same bytes say the same. */
+const void *catalog_stored(const struct catalog_reader *reader, size_t *size);
+
+/*
+ * catalog_skip_same(a, b, skipped, err):
+ * Go over records in both readers that are the same in both, as long as the chunks that they
+ * are in tell: they are read and checked once. *skipped is how many. 0 or -1.
+ */
+int catalog_skip_same(struct catalog_reader *a, struct catalog_reader *b, uint64_t *skipped,
+		      struct error **err);
 
 /* catalog_is_partial(reader): Own files or a seed: parents may be missing, no full tree. */
 bool catalog_is_partial(const struct catalog_reader *reader);

@@ -15,6 +15,7 @@
 #include "tree/catalog.h"
 #include "tree/draft.h"
 #include "tree/manifest.h"
+#include "tree/sequence.h"
 
 /* An entry whose content is being stored. Made by catalog_writer_push(). */
 struct pending_entry;
@@ -34,7 +35,8 @@ int catalog_writer_begin(struct catalog_writer *writer, bool partial, struct err
 
 /*
  * catalog_writer_begin_draft(writer, draft, err): The same, but nothing goes to the store: the
- * regular files that are not hot are added to ${draft} (borrowed until the end).
+ * regular files that are not hot, or whose pages have hashes, are added to ${draft}
+ * (borrowed until the end).
  */
 int catalog_writer_begin_draft(struct catalog_writer *writer, struct draft *draft,
 			       struct error **err);
@@ -54,8 +56,29 @@ struct pending_entry *catalog_writer_push(struct catalog_writer *writer,
 uint64_t pending_entry_stream(struct pending_entry *entry, uint64_t hole);
 
 /*
+ * pending_entry_pages(entry, page, key, earlier):
+ * Hashes of pages go with its content, made with ${key}. ${earlier}: the record that parts
+ * of the content will be copied from, whose lists are used on; NULL: none.
+ */
+void pending_entry_pages(struct pending_entry *entry, uint32_t page, const uint8_t *key,
+			 const struct catalog_entry *earlier);
+
+/* pending_entry_hash(entry, hash): Of the next page of what comes by streams or as a chunk. */
+void pending_entry_hash(struct pending_entry *entry, const uint8_t *hash);
+
+/* pending_entry_copy(entry, cursor, from, to): It carries on with what is there. */
+void pending_entry_copy(struct pending_entry *entry, struct sequence_cursor *cursor, uint64_t from,
+			uint64_t to);
+
+/* pending_entry_hole(entry, length): It carries on with a hole. */
+void pending_entry_hole(struct pending_entry *entry, uint64_t length);
+
+/* pending_entry_chunk(entry, ref): It carries on with a whole chunk that is in the store. */
+void pending_entry_chunk(struct pending_entry *entry, const struct chunk_ref *ref);
+
+/*
  * catalog_writer_contents(writer, entry, earlier, is_reused): Its contents are those of
- * ${earlier}, copied; no stream may be added. ${is_reused}: as draft_add().
+ * ${earlier}, copied; nothing else may be added. ${is_reused}: as draft_add().
  */
 void catalog_writer_contents(struct catalog_writer *writer, struct pending_entry *entry,
 			     const struct catalog_entry *earlier, bool is_reused);

@@ -28,7 +28,8 @@ struct draft {
 
 struct draft_reader {
 	const struct draft *draft;
-	uint64_t position; /* of what follows the buffer, in the file */
+	struct store *store; /* of lists of contents; may be NULL */
+	uint64_t position;   /* of what follows the buffer, in the file */
 	struct buffer buffer;
 	size_t taken; /* of the buffer */
 	struct record_space space;
@@ -88,7 +89,7 @@ int draft_add(struct draft *draft, const struct catalog_entry *entry, bool is_re
 	      struct error **err)
 {
 	buffer_append_u8(&draft->pending, is_reused);
-	if (catalog_encode(&draft->pending, entry) < 0 || draft->pending.failed)
+	if (record_encode(&draft->pending, entry) < 0 || draft->pending.failed)
 		return error_set(err, ERROR_UNSUPPORTED, "\"%s\" is more than a catalog can hold",
 				 entry->path);
 	return draft->pending.size < WRITE_SIZE ? 0 : draft_flush(draft, err);
@@ -99,11 +100,12 @@ int draft_end(struct draft *draft, struct error **err)
 	return draft->pending.size ? draft_flush(draft, err) : 0;
 }
 
-struct draft_reader *draft_read(const struct draft *draft)
+struct draft_reader *draft_read(const struct draft *draft, struct store *store)
 {
 	struct draft_reader *reader = memory_zalloc(sizeof(*reader));
 
 	reader->draft = draft;
+	reader->store = store;
 	buffer_init(&reader->buffer, RECORD_SIZE_MAX + 2UL * READ_SIZE);
 	record_space_init(&reader->space);
 	return reader;
@@ -159,8 +161,8 @@ int draft_next(struct draft_reader *reader, struct catalog_entry *entry, bool *i
 	       (uint32_t)header[4] << 24;
 	if (fill(reader, RECORD_HEADER_SIZE + (size_t)size, err) <= 0)
 		return error_set(err, ERROR_FAILED, "a temporary file is damaged");
-	result = record_decode(reader->buffer.data + reader->taken + RECORD_HEADER_SIZE, size,
-			       &reader->space, entry, err);
+	result = record_decode_stored(reader->buffer.data + reader->taken + RECORD_HEADER_SIZE,
+				      size, &reader->space, reader->store, entry, err);
 	reader->taken += RECORD_HEADER_SIZE + size;
 	return result < 0 ? -1 : 1;
 }

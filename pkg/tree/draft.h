@@ -31,10 +31,13 @@ int draft_add(struct draft *draft, const struct catalog_entry *entry, bool is_re
 /* draft_end(draft, err): No more come; it can be read now, any number of times. */
 int draft_end(struct draft *draft, struct error **err);
 
-/* Reading one from its begin; borrows the draft. */
+/*
+ * draft_read(draft, store): Reading one from its begin; both are borrowed. ${store}: where
+ * the lists of contents of an earlier snapshot are, if there is one; else NULL.
+ */
 struct draft_reader;
 
-struct draft_reader *draft_read(const struct draft *draft);
+struct draft_reader *draft_read(const struct draft *draft, struct store *store);
 void draft_reader_free(struct draft_reader *reader); /* NULL ok */
 
 /* draft_next(reader, entry, is_reused, err): As catalog_next(). */

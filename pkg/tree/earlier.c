@@ -8,21 +8,25 @@
 
 #include "base/memory.h"
 #include "base/path.h"
+#include "tree/record.h"
 
 struct earlier {
-	struct store *store; /* NULL: a draft, whose chunks are there */
+	struct store *store;
 	struct catalog_reader *catalog;
 	struct draft_reader *draft;
 	struct catalog_entry entry;
 	bool has_entry, ended, is_reused;
+	bool proves; /* else only its pages are compared */
 };
 
-struct earlier *earlier_of_catalog(struct store *store, const struct catalog_root *root)
+struct earlier *earlier_of_catalog(struct store *store, const struct catalog_root *root,
+				   bool is_of_this_run)
 {
 	struct earlier *earlier = memory_zalloc(sizeof(*earlier));
 	cleanup_error struct error *problem = NULL;
 
 	earlier->store = store;
+	earlier->proves = is_of_this_run;
 	earlier->catalog = catalog_open(store, root, &problem);
 	if (earlier->catalog)
 		return earlier;
@@ -30,11 +34,13 @@ struct earlier *earlier_of_catalog(struct store *store, const struct catalog_roo
 	return NULL;
 }
 
-struct earlier *earlier_of_draft(const struct draft *draft)
+struct earlier *earlier_of_draft(const struct draft *draft, struct store *store)
 {
 	struct earlier *earlier = memory_zalloc(sizeof(*earlier));
 
-	earlier->draft = draft_read(draft);
+	earlier->store = store;
+	earlier->proves = true;
+	earlier->draft = draft_read(draft, store);
 	return earlier;
 }
 
@@ -92,27 +98,55 @@ static bool has_contents(const struct store *store, const struct catalog_entry *
 	return true;
 }
 
-const struct catalog_entry *earlier_find(struct earlier *earlier, const char *path,
-					 const struct file_status *status)
+/* The record of that path, whatever it says; NULL: there is none. */
+static const struct catalog_entry *seek(struct earlier *earlier, const char *path)
 {
 	while (!earlier->ended) {
 		int order = earlier->has_entry ? path_compare(earlier->entry.path, path) : -1;
 
 		if (order > 0)
 			return NULL;
-		if (order < 0) {
-			advance(earlier);
-			continue;
-		}
-		if (!is_same_file(&earlier->entry, status) ||
-		    (earlier->store && !has_contents(earlier->store, &earlier->entry)))
-			return NULL;
-		return &earlier->entry;
+		if (order == 0)
+			return &earlier->entry;
+		advance(earlier);
 	}
 	return NULL;
+}
+
+/* A draft's chunks are there: it was made by this process. */
+static bool is_whole(const struct earlier *earlier, const struct catalog_entry *entry)
+{
+	return earlier->draft || has_contents(earlier->store, entry);
+}
+
+const struct catalog_entry *earlier_find(struct earlier *earlier, const char *path,
+					 const struct file_status *status)
+{
+	const struct catalog_entry *entry = seek(earlier, path);
+
+	return entry && earlier->proves && is_same_file(entry, status) && is_whole(earlier, entry)
+		       ? entry
+		       : NULL;
+}
+
+const struct catalog_entry *earlier_pages(struct earlier *earlier, const char *path,
+					  const struct file_status *status)
+{
+	const struct catalog_entry *entry = seek(earlier, path);
+
+	if (!entry || !S_ISREG(entry->mode) || entry->hardlink || !entry->lists ||
+	    !entry->lists->page || entry->fingerprint.device != status->device ||
+	    entry->fingerprint.inode != status->inode)
+		return NULL;
+	return is_whole(earlier, entry) ? entry : NULL;
 }
 
 bool earlier_is_reused(const struct earlier *earlier)
 {
 	return earlier->is_reused;
+}
+
+bool fingerprint_holds(const struct catalog_entry *entry, const struct file_status *status)
+{
+	return is_same_file(entry, status);
 }

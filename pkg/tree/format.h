@@ -17,6 +17,13 @@
 #define CATALOG_LIST_HEADER_SIZE 16 /* magic, u64 size of the catalog's stream */
 #define CATALOG_LIST_ENTRY_SIZE 36  /* id, u32 size */
 
+/*
+ * The state of a volume: header (magic, u64 device and inode of the root, hash of the tree, three
+ * texts: boot id, volume, created), records, end mark as a catalog's, hash of all before it.
+ */
+#define STATE_MAGIC "ssvst001"
+#define STATE_HEADER_SIZE_MAX 1024
+
 /* A record: u32 size of what follows, then the fixed part, then the optional parts. */
 #define RECORD_SIZE_MAX (1U << 30)
 #define RECORD_FLAGS_OFFSET 0 /* offsets within what follows the size */
@@ -31,12 +38,20 @@
 #define RECORD_PART_DEVICE 4U
 #define RECORD_PART_ATTRIBUTES 8U
 #define RECORD_PART_CONTENTS 16U
-#define RECORD_PARTS_KNOWN 31U
+#define RECORD_PART_PAGES 32U /* only with contents */
+#define RECORD_PART_LISTS 64U /* only with contents */
+#define RECORD_PARTS_KNOWN 127U
 
 #define RECORD_CONTENT_HOLE 0U	/* u64 length */
 #define RECORD_CONTENT_CHUNK 1U /* u32 size, id */
 #define RECORD_CONTENT_PART 2U	/* u32 length, u32 offset, u32 size, id */
 #define RECORD_CONTENT_HASH 3U	/* u64 length, id */
+
+/* A list of contents, stored beside the catalog's stream. */
+#define CONTENT_LIST_MAGIC "sscon001"
+#define CONTENT_LIST_HEADER_SIZE 16 /* magic, u32 size of a page, u32 number of runs */
+#define CONTENT_RUN_HEADER_SIZE 12  /* u64 where in the file, u32 number of contents */
+#define CONTENT_LISTS_MAX 32U	    /* of one record */
 
 #define RECORD_PATH_MAX 4095U
 #define RECORD_LINK_MAX 4095U

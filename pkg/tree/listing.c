@@ -7,6 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define TYPE_AT sizeof(uint64_t) /* in what the arena has of a name */
+#define NAME_AT (TYPE_AT + 1)
+
 struct kernel_entry { /* what getdents64 gives */
 	uint64_t inode;
 	int64_t offset;
@@ -29,12 +32,20 @@ void listing_release(struct listing *listing)
 
 const char *listing_name(const struct listing *listing, size_t i)
 {
-	return listing->text + listing->names[i].offset + 1;
+	return listing->text + listing->names[i].offset + NAME_AT;
 }
 
 unsigned char listing_type(const struct listing *listing, size_t i)
 {
-	return (unsigned char)listing->text[listing->names[i].offset];
+	return (unsigned char)listing->text[listing->names[i].offset + TYPE_AT];
+}
+
+uint64_t listing_inode(const struct listing *listing, size_t i)
+{
+	uint64_t inode;
+
+	memcpy(&inode, listing->text + listing->names[i].offset, sizeof(inode));
+	return inode;
 }
 
 static int grow(void **data, size_t *capacity, size_t needed, size_t item)
@@ -54,13 +65,15 @@ static int grow(void **data, size_t *capacity, size_t needed, size_t item)
 	return 0;
 }
 
-static int listing_add(struct listing *listing, const char *name, unsigned char type)
+static int listing_add(struct listing *listing, const struct kernel_entry *entry)
 {
+	const char *name = entry->name;
 	size_t size = strlen(name);
 	struct listing_name *slot;
+	char *text;
 
-	if (grow((void **)&listing->text, &listing->text_capacity, listing->text_size + size + 2,
-		 1) < 0 ||
+	if (grow((void **)&listing->text, &listing->text_capacity,
+		 listing->text_size + NAME_AT + size + 1, 1) < 0 ||
 	    grow((void **)&listing->names, &listing->capacity, listing->count + 1,
 		 sizeof(*listing->names)) < 0) {
 		errno = ENOMEM;
@@ -71,9 +84,11 @@ static int listing_add(struct listing *listing, const char *name, unsigned char 
 	slot->prefix = 0;
 	for (size_t i = 0; i < 8; i++)
 		slot->prefix = slot->prefix << 8 | (i < size ? (uint8_t)name[i] : 0);
-	listing->text[listing->text_size] = (char)type;
-	memcpy(listing->text + listing->text_size + 1, name, size + 1);
-	listing->text_size += size + 2;
+	text = listing->text + listing->text_size;
+	memcpy(text, &entry->inode, sizeof(entry->inode));
+	text[TYPE_AT] = (char)entry->type;
+	memcpy(text + NAME_AT, name, size + 1);
+	listing->text_size += NAME_AT + size + 1;
 	return 0;
 }
 
@@ -84,7 +99,7 @@ static int compare_names(const void *a, const void *b, void *context)
 
 	if (x->prefix != y->prefix)
 		return x->prefix < y->prefix ? -1 : 1;
-	return strcmp(listing->text + x->offset + 1, listing->text + y->offset + 1);
+	return strcmp(listing->text + x->offset + NAME_AT, listing->text + y->offset + NAME_AT);
 }
 
 int listing_read(struct listing *listing, int fd)
@@ -112,7 +127,7 @@ int listing_read(struct listing *listing, int fd)
 			if (entry->name[0] == '.' &&
 			    (!entry->name[1] || (entry->name[1] == '.' && !entry->name[2])))
 				continue;
-			if (listing_add(listing, entry->name, entry->type) < 0)
+			if (listing_add(listing, entry) < 0)
 				return -1;
 		}
 	}

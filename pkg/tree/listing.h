@@ -11,7 +11,7 @@ struct listing_name {
 };
 
 struct listing {
-	char *text; /* for each name a type byte (DT_*), the name, a NUL */
+	char *text; /* for each name the inode (8 bytes), a type byte (DT_*), the name, a NUL */
 	size_t text_size, text_capacity;
 	struct listing_name *names;
 	size_t count, capacity;
@@ -31,5 +31,8 @@ int listing_read(struct listing *listing, int fd);
 /* listing_name(listing, i), listing_type(listing, i): Borrowed; DT_UNKNOWN where unknown. */
 const char *listing_name(const struct listing *listing, size_t i);
 unsigned char listing_type(const struct listing *listing, size_t i);
+
+/* listing_inode(listing, i): As the directory has it; where something is mounted, of what is below. */
+uint64_t listing_inode(const struct listing *listing, size_t i);
 
 #endif

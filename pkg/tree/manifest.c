@@ -16,6 +16,7 @@
 #define SEAL_BEGIN ",\"seal\":\""
 #define SEAL_END "\"}\n"
 #define SEAL_SIZE (sizeof(SEAL_BEGIN) - 1 + 2 * HASH_SIZE + sizeof(SEAL_END) - 1)
+#define MEMBER_RUN "run" /* of extra */
 #define TREES_MAX 4096
 #define PACKS_MAX (1U << 16)
 #define NUMBER_MAX (UINT64_C(1) << 53)
@@ -33,12 +34,44 @@ void tree_record_init(struct tree_record *record)
 void tree_record_release(struct tree_record *record)
 {
 	free(record->name);
+	free(record->former);
 	string_list_release(&record->paths);
 	catalog_root_release(&record->root);
 	catalog_root_release(&record->seed);
 	string_list_release(&record->excluded);
 	string_list_release(&record->skipped);
 	tree_record_init(record);
+}
+
+void tree_record_name(struct tree_record *record, const struct tree_record *from)
+{
+	record->kind = from->kind;
+	free(record->name);
+	record->name = memory_strdup(text_or(from->name, ""));
+	string_list_add_all(&record->paths, &from->paths);
+	string_list_add_all(&record->excluded, &from->excluded);
+	string_list_add_all(&record->skipped, &from->skipped);
+}
+
+bool tree_record_is(const struct tree_record *record, const struct hash *hash)
+{
+	for (size_t i = 0; i < record->former_count; i++) {
+		if (hash_equal(&record->former[i], hash))
+			return true;
+	}
+	return hash_equal(&record->hash, hash);
+}
+
+void tree_record_add_former(struct tree_record *record, const struct hash *hash)
+{
+	if (tree_record_is(record, hash))
+		return;
+	if (!record->former)
+		record->former = memory_array(NULL, TREE_FORMER_MAX, sizeof(*record->former));
+	if (record->former_count == TREE_FORMER_MAX)
+		memmove(record->former, record->former + 1,
+			--record->former_count * sizeof(*record->former));
+	record->former[record->former_count++] = *hash;
 }
 
 void manifest_init(struct manifest *manifest)
@@ -60,6 +93,25 @@ void manifest_release(struct manifest *manifest)
 	free(manifest->packs);
 	json_free(manifest->extra);
 	memset(manifest, 0, sizeof(*manifest));
+}
+
+struct tree_record *manifest_add_tree(struct manifest *manifest)
+{
+	size_t count = manifest->tree_count++;
+
+	manifest->trees = memory_array(manifest->trees, count + 1, sizeof(*manifest->trees));
+	tree_record_init(&manifest->trees[count]);
+	return &manifest->trees[count];
+}
+
+void manifest_add_packs(struct manifest *manifest, const struct pack_info *packs, size_t count)
+{
+	if (!count)
+		return;
+	manifest->packs = memory_array(manifest->packs, manifest->pack_count + count,
+				       sizeof(*manifest->packs));
+	memcpy(manifest->packs + manifest->pack_count, packs, count * sizeof(*packs));
+	manifest->pack_count += count;
 }
 
 /* ---- printing ---- */
@@ -95,6 +147,19 @@ static void hash_to_json(struct json *object, const char *key, const struct hash
 	json_set_string(object, key, text);
 }
 
+static void hashes_to_json(struct json *object, const char *key, const struct hash *hashes,
+			   size_t count)
+{
+	struct json *array = json_set_array(object, key);
+
+	for (size_t i = 0; i < count; i++) {
+		char text[HASH_HEX_SIZE];
+
+		hash_format(&hashes[i], text);
+		json_add_string(array, text);
+	}
+}
+
 static void root_to_json(struct json *object, const char *key, const struct catalog_root *root)
 {
 	struct json *array = json_set_array(object, key);
@@ -115,6 +180,7 @@ static void tree_to_json(struct json *array, const struct tree_record *tree)
 	json_set(object, "name", name_to_json(text_or(tree->name, "")));
 	names_to_json(object, "paths", &tree->paths);
 	hash_to_json(object, "hash", &tree->hash);
+	hashes_to_json(object, "former", tree->former, tree->former_count);
 	json_set_int(object, "entries", (int64_t)tree->entries);
 	json_set_int(object, "bytes", (int64_t)tree->bytes);
 	root_to_json(object, "catalog", &tree->root);
@@ -153,6 +219,21 @@ static struct json *manifest_to_json(const struct manifest *manifest)
 		pack_to_json(array, &manifest->packs[i]);
 	json_set(object, "extra", json_copy(manifest->extra));
 	return object;
+}
+
+void manifest_note_run(struct manifest *manifest)
+{
+	char run[CLOCK_RUN_SIZE];
+
+	if (clock_run(run))
+		json_set_string(manifest->extra, MEMBER_RUN, run);
+}
+
+bool manifest_is_of_this_run(const struct manifest *manifest)
+{
+	char run[CLOCK_RUN_SIZE];
+
+	return clock_run(run) && strcmp(run, json_string_or(manifest->extra, MEMBER_RUN, "")) == 0;
 }
 
 char *manifest_print(const struct manifest *manifest, struct hash *hash)
@@ -236,6 +317,23 @@ static bool hash_from_json(const struct json *object, const char *key, struct ha
 	return text && hash_parse(text, hash);
 }
 
+static int former_from_json(const struct json *object, struct tree_record *tree, struct error **err)
+{
+	const struct json *array = json_get(object, "former");
+
+	if (!json_is_array(array) || json_count(array) > TREE_FORMER_MAX)
+		return damaged(err, "bad list \"former\"");
+	json_for_each(item, array) {
+		const char *text = json_string(item, NULL);
+		struct hash hash;
+
+		if (!text || !hash_parse(text, &hash))
+			return damaged(err, "bad hash in \"former\"");
+		tree_record_add_former(tree, &hash);
+	}
+	return 0;
+}
+
 static int root_from_json(const struct json *object, const char *key, struct catalog_root *root,
 			  struct error **err)
 {
@@ -284,7 +382,8 @@ static int tree_from_json(const struct json *object, struct tree_record *tree, s
 	    !json_uint_checked(object, "entries", NUMBER_MAX, &tree->entries) ||
 	    !json_uint_checked(object, "bytes", NUMBER_MAX, &tree->bytes))
 		return damaged(err, "bad hash or size of a tree");
-	if (names_from_json(object, "paths", is_clean_absolute, &tree->paths, err) < 0 ||
+	if (former_from_json(object, tree, err) < 0 ||
+	    names_from_json(object, "paths", is_clean_absolute, &tree->paths, err) < 0 ||
 	    names_from_json(object, "excluded", is_clean_relative, &tree->excluded, err) < 0 ||
 	    names_from_json(object, "skipped", is_clean_relative, &tree->skipped, err) < 0 ||
 	    root_from_json(object, "catalog", &tree->root, err) < 0 ||
@@ -305,10 +404,8 @@ static int check_paths(const struct manifest *manifest, struct error **err)
 	int result = 0;
 
 	string_list_init(&paths);
-	for (size_t i = 0; i < manifest->tree_count; i++) {
-		for (size_t j = 0; j < manifest->trees[i].paths.count; j++)
-			string_list_add(&paths, manifest->trees[i].paths.items[j]);
-	}
+	for (size_t i = 0; i < manifest->tree_count; i++)
+		string_list_add_all(&paths, &manifest->trees[i].paths);
 	string_list_sort(&paths);
 	for (size_t i = 1; i < paths.count && !result; i++) {
 		if (strcmp(paths.items[i - 1], paths.items[i]) == 0)
@@ -321,16 +418,10 @@ static int check_paths(const struct manifest *manifest, struct error **err)
 
 static int trees_from_json(struct manifest *manifest, const struct json *array, struct error **err)
 {
-	size_t count = json_count(array);
-
-	if (!json_is_array(array) || count > TREES_MAX)
+	if (!json_is_array(array) || json_count(array) > TREES_MAX)
 		return damaged(err, "bad list of trees");
-	manifest->trees = memory_array(NULL, count + 1, sizeof(*manifest->trees));
 	json_for_each(item, array) {
-		struct tree_record *tree = &manifest->trees[manifest->tree_count++];
-
-		tree_record_init(tree);
-		if (tree_from_json(item, tree, err) < 0)
+		if (tree_from_json(item, manifest_add_tree(manifest), err) < 0)
 			return -1;
 	}
 	return check_paths(manifest, err);
@@ -346,24 +437,20 @@ static bool is_pack_name(const char *name)
 
 static int packs_from_json(struct manifest *manifest, const struct json *array, struct error **err)
 {
-	size_t count = json_count(array);
-
-	if (!json_is_array(array) || count > PACKS_MAX)
+	if (!json_is_array(array) || json_count(array) > PACKS_MAX)
 		return damaged(err, "bad list of packs");
-	manifest->packs = memory_array(NULL, count + 1, sizeof(*manifest->packs));
 	json_for_each(item, array) {
-		struct pack_info *pack = &manifest->packs[manifest->pack_count];
+		struct pack_info pack = {.size = 0};
 		const char *name = json_string_or(item, "name", "");
 
-		memset(pack, 0, sizeof(*pack));
 		if (!is_pack_name(name) ||
-		    !json_uint_checked(item, "size", NUMBER_MAX, &pack->size) ||
-		    !json_uint_checked(item, "raw_size", NUMBER_MAX, &pack->raw_size) ||
-		    !json_uint_checked(item, "chunks", NUMBER_MAX, &pack->chunks) ||
-		    !hash_from_json(item, "footer", &pack->footer))
+		    !json_uint_checked(item, "size", NUMBER_MAX, &pack.size) ||
+		    !json_uint_checked(item, "raw_size", NUMBER_MAX, &pack.raw_size) ||
+		    !json_uint_checked(item, "chunks", NUMBER_MAX, &pack.chunks) ||
+		    !hash_from_json(item, "footer", &pack.footer))
 			return damaged(err, "bad pack");
-		memcpy(pack->name, name, strlen(name) + 1);
-		manifest->pack_count++;
+		memcpy(pack.name, name, strlen(name) + 1);
+		manifest_add_packs(manifest, &pack, 1);
 	}
 	return 0;
 }
@@ -470,6 +557,15 @@ int manifest_write(const struct manifest *manifest, int store_fd, struct hash *h
 		return error_hint(err, "exclude the directories that hold so many sockets");
 	}
 	return io_write_file_atomic(store_fd, MANIFEST_NAME, text, size, 0644, err);
+}
+
+const struct tree_record *manifest_own_tree(const struct manifest *manifest)
+{
+	for (size_t i = 0; i < manifest->tree_count; i++) {
+		if (manifest->trees[i].kind == TREE_OWN)
+			return &manifest->trees[i];
+	}
+	return NULL;
 }
 
 struct store *manifest_store(const struct manifest *manifest, int store_fd, struct error **err)

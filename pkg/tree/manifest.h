@@ -44,6 +44,12 @@ struct tree_record {
 	char *name; /* volume name at the source, or the bind's source path; "" for own */
 	struct string_list paths; /* where the source had it mounted; restored at each */
 	struct hash hash;	  /* of the catalog, without fingerprints */
+	/*
+	 * What the hash was before a consolidation cut the same files otherwise: a volume that
+	 * is marked with one of these holds this tree. Oldest first.
+	 */
+	struct hash *former;
+	size_t former_count;
 	uint64_t entries, bytes;  /* records; apparent bytes of regular files */
 	struct catalog_root root; /* of the catalog */
 	struct catalog_root seed; /* of the image's content at the first path; count 0: none */
@@ -55,6 +61,19 @@ struct tree_record {
 
 void tree_record_init(struct tree_record *record);
 void tree_record_release(struct tree_record *record);
+
+/* tree_record_name(record, from): It gets kind, name, paths, excluded and skipped of ${from}. */
+void tree_record_name(struct tree_record *record, const struct tree_record *from);
+
+/*
+ * tree_record_add_former(record, hash): A former hash, unless it is known or the present one.
+ * Of more than TREE_FORMER_MAX the oldest is forgotten.
+ */
+#define TREE_FORMER_MAX 64
+void tree_record_add_former(struct tree_record *record, const struct hash *hash);
+
+/* tree_record_is(record, hash): Whether this is its hash or a former one. */
+bool tree_record_is(const struct tree_record *record, const struct hash *hash);
 
 struct manifest {
 	char *id, *parent, *lineage, *created; /* parent may be "" */
@@ -71,6 +90,12 @@ struct manifest {
 void manifest_init(struct manifest *manifest);
 void manifest_release(struct manifest *manifest);
 
+/* manifest_add_tree(manifest): One more, initialised; where it is holds until the next is added. */
+struct tree_record *manifest_add_tree(struct manifest *manifest);
+
+/* manifest_add_packs(manifest, packs, count): Copies of them behind those that it has. */
+void manifest_add_packs(struct manifest *manifest, const struct pack_info *packs, size_t count);
+
 /* manifest_print(manifest, hash): The sealed text, to be freed; its hash in *hash. */
 char *manifest_print(const struct manifest *manifest, struct hash *hash);
 
@@ -81,12 +106,23 @@ char *manifest_print(const struct manifest *manifest, struct hash *hash);
  */
 int manifest_parse(struct manifest *manifest, const char *text, size_t size, struct error **err);
 
+/*
+ * manifest_note_run(manifest), manifest_is_of_this_run(manifest):
+ * Fingerprints are believed in the run of the machine that they are from: after a crash a
+ * file may hold newer data than its times say, since fdatasync() need not write the latter.
+ */
+void manifest_note_run(struct manifest *manifest);
+bool manifest_is_of_this_run(const struct manifest *manifest);
+
 /* manifest_read(manifest, store_fd, hash, err): Parse manifest.json of a store directory; hash may be NULL. */
 int manifest_read(struct manifest *manifest, int store_fd, struct hash *hash, struct error **err);
 
 /* manifest_write(manifest, store_fd, hash, err): Atomically, fsynced. */
 int manifest_write(const struct manifest *manifest, int store_fd, struct hash *hash,
 		   struct error **err);
+
+/* manifest_own_tree(manifest): The one of the container's own files; NULL: none. */
+const struct tree_record *manifest_own_tree(const struct manifest *manifest);
 
 /* manifest_store(manifest, store_fd, err): store_open() with its packs. */
 struct store *manifest_store(const struct manifest *manifest, int store_fd, struct error **err);

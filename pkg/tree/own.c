@@ -18,6 +18,7 @@
 #include "base/path.h"
 #include "tree/format.h"
 #include "tree/own_state.h"
+#include "tree/write_back.h"
 
 #define RECORDS_MAX (4U << 20)
 #define BLOCK_SIZE (128U << 10)
@@ -97,20 +98,31 @@ struct own *own_new(const struct own_options *options)
 
 	own->options = *options;
 	own->stream.fd = own->stream.old_fd = -1;
+	for (size_t i = 0; i < OWN_PARENTS; i++)
+		own->parents.level[i].fd = -1;
 	string_list_init(&own->candidates);
 	string_list_init(&own->skipped);
 	return own;
+}
+
+void own_record_release(struct own_record *record)
+{
+	free(record->path);
+	free(record->link);
+	place_attributes_release(&record->attributes);
 }
 
 void own_free(struct own *own)
 {
 	if (!own)
 		return;
-	for (size_t i = 0; i < own->record_count; i++) {
-		free(own->records[i].path);
-		free(own->records[i].link);
-		place_attributes_release(&own->records[i].attributes);
-	}
+	for (size_t i = 0; i < own->record_count; i++)
+		own_record_release(&own->records[i]);
+	own_scan_free(own->scan);
+	own_known_release(&own->known);
+	own_parents_release(&own->parents);
+	path_map_release(&own->looked);
+	free(own->looks);
 	for (size_t i = 0; i < own->touched_count; i++)
 		free(own->touched[i].path);
 	free(own->records);
@@ -135,11 +147,6 @@ void own_free(struct own *own)
 void own_get_totals(const struct own *own, struct own_totals *totals)
 {
 	*totals = own->totals;
-}
-
-const struct string_list *own_skipped(const struct own *own)
-{
-	return &own->skipped;
 }
 
 bool own_is_dropped(const struct own *own, const char *path)
@@ -181,11 +188,14 @@ int own_add_parent(struct own *own, struct store *store, const struct catalog_ro
 	if (!reader)
 		return -1;
 	while ((result = catalog_next(reader, &entry, err)) > 0) {
-		if (!*entry.path)
+		if (!*entry.path) {
+			own_known_add(own, &entry);
 			continue;
+		}
 		own_add_candidate(own, entry.path);
 		if (entry.flags & ENTRY_DELETED)
 			path_map_put(&own->deleted, entry.path, 0);
+		own_known_add(own, &entry);
 	}
 	own->parent_store = store;
 	own->parent_root = root;
@@ -260,6 +270,7 @@ static int copy_content(struct own *own, int fd, int out, uint64_t *size, struct
 			result = own_write_block(own, out, block, (size_t)count, err);
 		*size += (uint64_t)count;
 		own->totals.bytes += (uint64_t)count;
+		own->totals.read_bytes += (uint64_t)count;
 		if (result == 0 && own->options.progress)
 			result = own->options.progress(own->options.progress_context,
 						       own->totals.files, own->totals.bytes, err);
@@ -303,6 +314,7 @@ static int take_content(struct own *own, struct own_record *record, int fd, int 
 	    (uint64_t)status.st_size == record->size &&
 	    is_same_content(fd, old, record->size, &record->hash)) {
 		own->totals.bytes += record->size;
+		own->totals.read_bytes += record->size;
 		return own_set_metadata(record, parent_fd, name, err);
 	}
 	out = own_create_file(own, record->path, parent_fd, name, err);
@@ -311,29 +323,49 @@ static int take_content(struct own *own, struct own_record *record, int fd, int 
 	return own_set_metadata(record, parent_fd, name, err);
 }
 
-static int take_file(struct own *own, size_t index, const struct stat *status, int fd,
+/* Whether it is one more name of a file that has a record, and that name is in the layer. */
+static int take_name(struct own *own, size_t index, const struct file_status *status,
+		     bool *is_taken, struct error **err)
+{
+	struct own_record *record = &own->records[index];
+	const char *name = NULL;
+	cleanup_free char *key = NULL;
+	cleanup_fd int parent_fd = -1;
+	size_t leader;
+	int reached;
+
+	*is_taken = false;
+	if (status->links < 2)
+		return 0;
+	key = memory_printf("%llx:%llx", (unsigned long long)status->device,
+			    (unsigned long long)status->inode);
+	record->group = own_group(own, key, index);
+	leader = own->group_leaders[record->group];
+	if (leader == index)
+		return 0;
+	*is_taken = true;
+	record->hash = own->records[leader].hash;
+	record->size = own->records[leader].size;
+	if (own->options.measure_only)
+		return 0;
+	reached = own_layer_parent(own, record->path, &name, &parent_fd, err);
+	if (reached <= 0)
+		return reached;
+	own_touch(own, record->path);
+	return own_link(own, &own->records[leader], parent_fd, name, err);
+}
+
+static int take_file(struct own *own, size_t index, const struct file_status *status, int fd,
 		     int parent_fd, const char *name, struct error **err)
 {
 	struct own_record *record = &own->records[index];
+	bool is_taken;
 
 	own->totals.files++;
-	if (status->st_nlink > 1) {
-		cleanup_free char *key =
-			memory_printf("%llx:%llx", (unsigned long long)status->st_dev,
-				      (unsigned long long)status->st_ino);
-		size_t leader;
-
-		record->group = own_group(own, key, index);
-		leader = own->group_leaders[record->group];
-		if (leader != index) {
-			record->hash = own->records[leader].hash;
-			record->size = own->records[leader].size;
-			if (own->options.measure_only)
-				return 0;
-			own_touch(own, record->path);
-			return own_link(own, &own->records[leader], parent_fd, name, err);
-		}
-	}
+	if (take_name(own, index, status, &is_taken, err) < 0)
+		return -1;
+	if (is_taken)
+		return 0;
 	if (own->options.measure_only) {
 		own->totals.bytes += record->size;
 		return 0;
@@ -402,20 +434,21 @@ static int take_directory(struct own *own, const char *path, bool whole, bool la
 	return 0;
 }
 
-static struct own_record *record_from(struct own *own, const char *path, const struct stat *status,
-				      int parent_fd, const char *name, struct error **err)
+static struct own_record *record_from(struct own *own, const char *path,
+				      const struct file_status *status, int parent_fd,
+				      const char *name, struct error **err)
 {
 	struct own_record *record = own_record_new(own, path, err);
 
 	if (!record)
 		return NULL;
-	record->mode = status->st_mode;
-	record->uid = status->st_uid;
-	record->gid = status->st_gid;
-	record->device = status->st_rdev;
-	record->size = S_ISREG(status->st_mode) ? (uint64_t)status->st_size : 0;
-	record->mtime = status->st_mtim;
-	if (S_ISLNK(status->st_mode)) {
+	record->mode = status->mode;
+	record->uid = status->uid;
+	record->gid = status->gid;
+	record->device = status->node;
+	record->size = S_ISREG(status->mode) ? status->size : 0;
+	record->mtime = status->mtime;
+	if (S_ISLNK(status->mode)) {
 		record->link = place_read_link(parent_fd, name);
 		if (!record->link) {
 			error_set(err, ERROR_FAILED, "cannot read the link \"/%s\"", path);
@@ -428,19 +461,20 @@ static struct own_record *record_from(struct own *own, const char *path, const s
 }
 
 /* Record and layer for something that is there in the target; ${fd} is open when it is a file. */
-static int take_present(struct own *own, const char *path, const struct stat *status, int fd,
+static int take_present(struct own *own, const char *path, const struct file_status *status, int fd,
 			int target_parent, const char *target_name, bool *layer_had_it,
 			struct error **err)
 {
+	const struct own_record *known = own_known_find(own, path);
 	const char *name = NULL;
 	cleanup_fd int parent_fd = -1;
 	struct own_record *record;
 	struct stat there;
 	int reached;
+	bool is_there = place_stat(own->options.layer_fd, path, &there) == 0;
 
-	*layer_had_it =
-		place_stat(own->options.layer_fd, path, &there) == 0 && S_ISDIR(there.st_mode);
-	if (S_ISSOCK(status->st_mode)) {
+	*layer_had_it = is_there && S_ISDIR(there.st_mode);
+	if (S_ISSOCK(status->mode)) {
 		string_list_add(&own->skipped, path);
 		path_map_put(&own->done, path, WITHOUT_RECORD);
 		return 0;
@@ -453,7 +487,8 @@ static int take_present(struct own *own, const char *path, const struct stat *st
 	record = record_from(own, path, status, target_parent, target_name, err);
 	if (!record)
 		return -1;
-	if (S_ISREG(status->st_mode))
+	record->is_new = known ? known->is_new : !is_there;
+	if (S_ISREG(status->mode))
 		return take_file(own, own->record_count - 1, status, fd, parent_fd, name, err);
 	if (own->options.measure_only || !*path)
 		return 0;
@@ -467,14 +502,14 @@ static int take_parents(struct own *own, const char *path, struct error **err)
 		cleanup_free char *part = memory_strndup(path, (size_t)(slash - path));
 		const char *name = NULL;
 		cleanup_fd int parent_fd = -1;
-		struct stat status;
+		struct file_status status;
 		bool ignored;
 
 		if (path_map_get(&own->done, part) != PATH_MAP_NONE)
 			continue;
 		parent_fd = place_parent(own->options.target_fd, part, &name);
-		if (parent_fd < 0 || fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    !S_ISDIR(status.st_mode))
+		if (parent_fd < 0 || beneath_status(parent_fd, name, &status) < 0 ||
+		    !S_ISDIR(status.mode))
 			return 0;
 		if (take_present(own, part, &status, -1, parent_fd, name, &ignored, err) < 0)
 			return -1;
@@ -482,37 +517,151 @@ static int take_parents(struct own *own, const char *path, struct error **err)
 	return 0;
 }
 
-static int take(struct own *own, const char *path, bool whole, unsigned depth, struct error **err)
+/* Nothing has changed since it was brought into the layer. */
+static int take_known(struct own *own, struct own_record *known, const char *path,
+		      const struct file_status *status, struct error **err)
+{
+	struct own_record *record;
+	bool ignored;
+
+	if (take_parents(own, path, err) < 0)
+		return -1;
+	record = own_record_new(own, path, err);
+	if (!record)
+		return -1;
+	free(record->path);
+	*record = *known;
+	record->path = memory_strdup(path);
+	record->group = 0;
+	known->link = NULL;
+	known->attributes = (struct place_attributes){0};
+	known->is_hot = true;
+	if (!S_ISREG(status->mode))
+		return 0;
+	own->totals.files++;
+	own->totals.bytes += record->size;
+	return take_name(own, own->record_count - 1, status, &ignored, err);
+}
+
+/* The fingerprint that the record is believed by later; ${status}: of the open file. */
+static void note_fingerprint(struct own *own, size_t index, const struct own_look *look,
+			     const struct file_status *status, bool is_clean)
+{
+	struct own_record *record = &own->records[index];
+
+	if (!own->scan || !own->options.source)
+		return;
+	record->has_fingerprint = true;
+	record->inode = look->status.inode;
+	record->ctime = look->status.ctime;
+	record->is_hot = is_hot(&look->status, &look->looked) || !is_clean ||
+			 look->status.inode != status->inode || look->status.size != status->size ||
+			 look->status.mode != status->mode ||
+			 memcmp(&look->status.ctime, &status->ctime, sizeof(status->ctime)) != 0 ||
+			 memcmp(&look->status.mtime, &status->mtime, sizeof(status->mtime)) != 0;
+}
+
+/*
+ * A directory that is known by its times has nothing new in it: that is true of the times
+ * that it had before the scan compared what is in it, and of none after that.
+ */
+static bool was_scanned(const struct own *own, const struct own_look *early)
+{
+	return !own->is_precopy || early;
+}
+
+/* It is there and has changed, or nothing is known of it. */
+static int take_changed(struct own *own, const char *path, const struct own_look *look,
+			int parent_fd, const char *name, bool *layer_had_it, struct error **err)
+{
+	const struct own_look *early = own_early_look(own, path);
+	struct file_status status;
+	/* An O_PATH descriptor tells a mount point, and wakes no FIFO or device. */
+	cleanup_fd int fd = place_open(parent_fd, name,
+				       S_ISREG(look->status.mode) ? O_RDONLY | O_NONBLOCK : O_PATH);
+	size_t before;
+	bool is_clean = true;
+
+	if (fd < 0 && place_is_absent(errno))
+		return own_delete(own, path, err) < 0 ? -1 : 1;
+	if (fd < 0 && errno == EXDEV)
+		return 1; /* a mount */
+	if (fd < 0 || beneath_status(fd, "", &status) < 0)
+		return error_set_errno(err, errno, "cannot open \"/%s\" in the container", path);
+	if (take_parents(own, path, err) < 0)
+		return -1;
+	before = own->record_count;
+	if (S_ISREG(status.mode))
+		is_clean = own->is_precopy && early && write_back(fd, own->write_back);
+	else if (S_ISDIR(status.mode))
+		is_clean = was_scanned(own, early);
+	if (take_present(own, path, &status, fd, parent_fd, name, layer_had_it, err) < 0)
+		return error_prefix(err, "own file \"/%s\"", path);
+	if (own->record_count > before)
+		note_fingerprint(own, before, early ? early : look, &status, is_clean);
+	return S_ISDIR(status.mode) ? 0 : 1;
+}
+
+/* 1: there is nothing in it; 0: a directory that must be looked into. */
+static int take_one(struct own *own, const char *path, bool *layer_had_it, struct error **err)
 {
 	const char *name = NULL;
-	cleanup_fd int parent_fd = -1, fd = -1;
-	struct stat status;
-	bool layer_had_it = false;
+	int parent_fd = own_target_parent(own, path, &name);
+	struct own_record *known;
+	struct own_look look;
+	int result;
 
-	if (path_map_get(&own->done, path) != PATH_MAP_NONE || own_is_dropped(own, path))
-		return 0;
-	parent_fd = place_parent(own->options.target_fd, path, &name);
-	if (parent_fd >= 0 && fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
-		/* An O_PATH descriptor tells a mount point, and wakes no FIFO or device. */
-		fd = place_open(parent_fd, name,
-				S_ISREG(status.st_mode) ? O_RDONLY | O_NONBLOCK : O_PATH);
+	clock_gettime(CLOCK_REALTIME_COARSE, &look.looked);
+	if (parent_fd < 0 || beneath_status(parent_fd, name, &look.status) < 0) {
+		if (place_is_absent(errno))
+			return own_delete(own, path, err) < 0 ? -1 : 1;
+		if (errno == EXDEV)
+			return 1; /* below a mount */
+		return error_set_errno(err, errno, "cannot examine \"/%s\" in the container", path);
 	}
-	if (fd < 0 && place_is_absent(errno))
-		return own_delete(own, path, err);
-	if (fd < 0 && errno == EXDEV)
-		return 0; /* at or below a mount */
-	if (fd < 0 || fstat(fd, &status) < 0)
-		return error_set_errno(err, errno, "cannot open \"/%s\" in the container", path);
-	if (take_parents(own, path, err) < 0 ||
-	    take_present(own, path, &status, fd, parent_fd, name, &layer_had_it, err) < 0)
-		return error_prefix(err, "own file \"/%s\"", path);
-	if (own->options.progress &&
+	if (own->mount && look.status.mount != own->mount)
+		return 1;
+	known = own_known_match(own, path, &look.status);
+	if (known)
+		return take_known(own, known, path, &look.status, err) < 0 ? -1 : 1;
+	result = take_changed(own, path, &look, parent_fd, name, layer_had_it, err);
+	if (result >= 0 && own->options.progress &&
 	    own->options.progress(own->options.progress_context, own->totals.files,
 				  own->totals.bytes, err) < 0)
 		return -1;
-	if (!S_ISDIR(status.st_mode))
+	return result;
+}
+
+/* What goes wrong while the target runs is done again under the freeze, where it counts. */
+static bool may_be_a_race(const struct own *own, const struct error *problem)
+{
+	return own->is_precopy && problem && problem->kind != ERROR_NO_SPACE &&
+	       problem->kind != ERROR_CANCELLED && problem->kind != ERROR_UNSUPPORTED;
+}
+
+static int take(struct own *own, const char *path, bool whole, unsigned depth, struct error **err)
+{
+	struct error *problem = NULL;
+	bool layer_had_it = false;
+	size_t index;
+	int result;
+
+	if (path_map_get(&own->done, path) != PATH_MAP_NONE || own_is_dropped(own, path))
 		return 0;
-	return take_directory(own, path, whole, layer_had_it, depth, err);
+	result = take_one(own, path, &layer_had_it, &problem);
+	if (result == 0)
+		result = take_directory(own, path, whole, layer_had_it, depth, &problem);
+	if (result >= 0)
+		return 0;
+	if (!may_be_a_race(own, problem)) {
+		error_append(err, problem);
+		return -1;
+	}
+	error_free(problem);
+	index = path_map_get(&own->done, path);
+	if (index < own->record_count)
+		own->records[index].is_hot = true;
+	return 0;
 }
 
 static char *descriptor_target(int fd)
@@ -565,12 +714,12 @@ static int take_included(struct own *own, const char *absolute, struct error **e
 	cleanup_fd int fd =
 		(int)syscall(SYS_openat2, own->options.target_fd, absolute, &how, sizeof(how));
 	cleanup_free char *path = NULL;
-	struct stat status;
+	struct file_status status;
 	bool ignored;
 
-	if (fd < 0 || fstat(fd, &status) < 0)
+	if (fd < 0 || beneath_status(fd, "", &status) < 0)
 		return error_set_errno(err, errno, "cannot open \"%s\" in the container", absolute);
-	if (!S_ISREG(status.st_mode))
+	if (!S_ISREG(status.mode))
 		return error_set(err, ERROR_REFUSED, "\"%s\" is no regular file", absolute);
 	path = included_place(own, absolute, err);
 	if (!path)
@@ -578,7 +727,7 @@ static int take_included(struct own *own, const char *absolute, struct error **e
 	if (path_map_get(&own->done, path) != PATH_MAP_NONE)
 		return 0;
 	/* The other names of the bind's source are not the container's, nor are its attributes. */
-	status.st_nlink = 1;
+	status.links = 1;
 	if (take_parents(own, path, err) < 0)
 		return -1;
 	return take_present(own, path, &status, fd, -1, "", &ignored, err);
@@ -586,29 +735,52 @@ static int take_included(struct own *own, const char *absolute, struct error **e
 
 static int take_root(struct own *own, struct error **err)
 {
-	struct stat status;
-	struct own_record *record;
+	const struct own_look *early = own_early_look(own, "");
+	struct own_look look;
+	struct own_record *record, *known;
 
-	if (fstatat(own->options.target_fd, "", &status, AT_EMPTY_PATH) < 0)
+	clock_gettime(CLOCK_REALTIME_COARSE, &look.looked);
+	if (beneath_status(own->options.target_fd, "", &look.status) < 0)
 		return error_set_errno(err, errno, "cannot examine the container's root");
-	record = record_from(own, "", &status, own->options.target_fd, ".", err);
-	return record ? 0 : -1;
+	own->mount = look.status.mount;
+	known = own_known_match(own, "", &look.status);
+	if (known)
+		return take_known(own, known, "", &look.status, err);
+	record = record_from(own, "", &look.status, own->options.target_fd, ".", err);
+	if (!record)
+		return -1;
+	note_fingerprint(own, own->record_count - 1, early ? early : &look, &look.status,
+			 was_scanned(own, early));
+	return 0;
 }
 
-int own_run(struct own *own, struct error **err)
+int own_take_all(struct own *own, struct error **err)
 {
 	const struct string_list *paths = own_paths(own);
-	const struct string_list *included = own->options.included;
 
+	own_parents_release(&own->parents);
 	if (take_root(own, err) < 0)
 		return -1;
 	for (size_t i = 0; i < paths->count; i++) {
 		if (*paths->items[i] && take(own, paths->items[i], false, 0, err) < 0)
 			return -1;
 	}
+	own_parents_release(&own->parents);
+	return 0;
+}
+
+int own_run(struct own *own, struct error **err)
+{
+	const struct string_list *included = own->options.included;
+
+	if (own->scan && own_scan_run(own->scan, err) < 0)
+		return -1;
+	if (own_take_all(own, err) < 0)
+		return -1;
 	for (size_t i = 0; included && i < included->count; i++) {
 		if (take_included(own, included->items[i], err) < 0)
 			return error_prefix(err, "included file");
 	}
-	return own->options.measure_only ? 0 : own_finish_directories(own, err);
+	/* With a pre-copy somebody may be frozen: that can wait for own_write_catalog(). */
+	return own->options.measure_only || own->scan ? 0 : own_finish_directories(own, err);
 }

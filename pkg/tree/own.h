@@ -24,15 +24,34 @@
 #include "tree/catalog.h"
 #include "tree/manifest.h"
 
+/* The root directory of a container, seen through one of its processes. */
+struct own_root {
+	int fd;		 /* to be closed; -1: none */
+	unsigned proven; /* processes */
+	char *overlay; /* options of the mount where it is of type overlay, to be freed; else NULL */
+};
+
 /*
- * own_find_root(proc, container, root_fd, proven, err):
+ * own_find_root(proc, container, root, err):
  * Count the processes below ${proc} ("/proc") that are proven to be in the container
  * with that 64-digit id, by their cgroup or, where that names no container, by the
  * source of their /etc/hostname; open the root of the first of them (process 1 if it
- * is one). *root_fd is -1 where none is proven, which is no failure.
+ * is one). That none is proven is no failure.
  */
-int own_find_root(const char *proc, const char *container, int *root_fd, unsigned *proven,
+int own_find_root(const char *proc, const char *container, struct own_root *root,
 		  struct error **err);
+
+/*
+ * own_add_hidden(list): Add the absolute paths that engines and sidesnap make in every
+ * container: they are nobody's own files.
+ */
+void own_add_hidden(struct string_list *list);
+
+/*
+ * own_source(container): A number for the container with that id, for fingerprints: its
+ * first 16 digits. The device of an overlay file system is another after each start.
+ */
+uint64_t own_source(const char *container);
 
 struct own_options {
 	int target_fd; /* the target's root directory; -1 for a stream. Borrowed. */
@@ -40,9 +59,14 @@ struct own_options {
 	const struct string_list
 		*dropped; /* absolute paths never looked at or below; may be NULL */
 	const struct string_list
-		*included;    /* absolute paths of single files behind mounts; may be NULL */
-	bool measure_only;    /* count, change nothing */
-	store_permit *permit; /* asked before content is written; may be NULL */
+		*included; /* absolute paths of single files behind mounts; may be NULL */
+	bool measure_only; /* count, change nothing */
+	uint64_t source; /* which container it is: fingerprints count for that one only; 0: none */
+	bool is_new_run; /* the machine was restarted since the parent: no fingerprint of it counts */
+	int scratch_fd; /* directory for a file without a name, in the layer; borrowed */
+	const char
+		*mount_options; /* of the target's root, where that is an overlay; borrowed; NULL */
+	store_permit *permit;	/* asked before content is written; may be NULL */
 	void *permit_context;
 	int (*progress)(void *context, uint64_t files, uint64_t bytes, struct error **err);
 	void *progress_context; /* progress may be NULL */
@@ -50,6 +74,7 @@ struct own_options {
 
 struct own_totals {
 	uint64_t files, bytes, deleted;
+	uint64_t read_bytes; /* by own_run(), or from a stream */
 };
 
 struct own;
@@ -68,6 +93,17 @@ int own_add_parent(struct own *own, struct store *store, const struct catalog_ro
 
 /* own_paths(own): All candidates so far, relative, sorted by path_compare(). Borrowed. */
 const struct string_list *own_paths(struct own *own);
+
+/*
+ * own_precopy(own, err):
+ * While the target runs: find what differs from the layer, and bring the layer to that state,
+ * so that own_run() has only to do what has changed since. Where the target's root is no
+ * overlay file system over the layer's own it does nothing, and own_is_covered() is false.
+ */
+int own_precopy(struct own *own, struct error **err);
+
+/* own_is_covered(own): Whether own_run() finds all changes by itself: no list of them is needed. */
+bool own_is_covered(const struct own *own);
 
 /*
  * own_run(own, err):
@@ -104,14 +140,14 @@ int own_stream_entry(struct own *own, const struct own_member *member, struct er
 int own_stream_data(struct own *own, const void *data, size_t size, struct error **err);
 int own_stream_end(struct own *own, struct error **err);
 
-/* own_write_catalog(own, capture, record, err): The catalog of all that was found, into ${record}. */
+/*
+ * own_write_catalog(own, capture, record, err): The catalog of all that was found, into
+ * ${record}. After a pre-copy the directories of the layer get their times here.
+ */
 int own_write_catalog(struct own *own, struct capture *capture, struct tree_record *record,
 		      struct error **err);
 
 void own_get_totals(const struct own *own, struct own_totals *totals);
-
-/* own_skipped(own): Paths of sockets and of what could not be made. Borrowed. */
-const struct string_list *own_skipped(const struct own *own);
 
 /*
  * own_verify(layer_fd, store, tree, check_files, err):

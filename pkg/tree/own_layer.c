@@ -87,6 +87,7 @@ static int make_parents(struct own *own, const char *path, struct error **err)
 				       ? 0
 				       : error_set_errno(err, errno, "cannot open \"/%s\"", part);
 		own_touch(own, part);
+		own->is_layer_suspect = true;
 		if (place_remove(fd, name, err) < 0)
 			return -1;
 		if (mkdirat(fd, name, 0755) < 0 && errno != EEXIST)
@@ -146,6 +147,7 @@ int own_make(struct own *own, const struct own_record *record, int parent_fd, co
 	}
 	if (!is_same) {
 		own_touch(own, record->path);
+		own->is_layer_suspect |= is_there && S_ISDIR(status.st_mode);
 		if (is_there && place_remove(parent_fd, name, err) < 0)
 			return -1;
 		errno = 0;
@@ -185,12 +187,26 @@ int own_link(struct own *own, const struct own_record *leader, int parent_fd, co
 	return 0;
 }
 
+/* Below what is deleted, or no directory any more, there is nothing that could be deleted. */
+static bool is_implied(const struct own *own, const char *path)
+{
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		cleanup_free char *above = memory_strndup(path, (size_t)(slash - path));
+		size_t index = path_map_get(&own->done, above);
+
+		if (index < own->record_count && (own->records[index].flags & ENTRY_DELETED ||
+						  !S_ISDIR(own->records[index].mode)))
+			return true;
+	}
+	return false;
+}
+
 int own_delete(struct own *own, const char *path, struct error **err)
 {
 	const char *name = NULL;
 	struct stat status;
 	cleanup_fd int fd = -1;
-	struct own_record *record;
+	struct own_record *record, *known = own_known_find(own, path);
 	bool is_there, was_deleted = path_map_get(&own->deleted, path) != PATH_MAP_NONE;
 
 	fd = place_parent(own->options.layer_fd, path, &name);
@@ -202,11 +218,15 @@ int own_delete(struct own *own, const char *path, struct error **err)
 		return 0;
 	if (is_there && !own->options.measure_only) {
 		own_touch(own, path);
+		own->is_layer_suspect |= S_ISDIR(status.st_mode);
 		if (place_remove(fd, name, err) < 0)
 			return error_prefix(err, "cannot delete \"/%s\" in the layer", path);
 		if (fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
 			return 0; /* a mount point of the helper's, or what holds one */
 	}
+	/* It came and went while we were at work: the image below never had it. */
+	if ((known && known->is_new && !was_deleted) || is_implied(own, path))
+		return 0;
 	record = own_record_new(own, path, err);
 	if (!record)
 		return -1;
@@ -218,9 +238,12 @@ int own_delete(struct own *own, const char *path, struct error **err)
 int own_create_file(struct own *own, const char *path, int parent_fd, const char *name,
 		    struct error **err)
 {
+	struct stat status;
 	int fd;
 
 	own_touch(own, path);
+	own->is_layer_suspect |= fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+				 S_ISDIR(status.st_mode);
 	if (place_remove(parent_fd, name, err) < 0)
 		return -1;
 	fd = openat(parent_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -255,6 +278,9 @@ int own_finish_directories(struct own *own, struct error **err)
 {
 	int layer_fd = own->options.layer_fd;
 
+	if (own->is_finished)
+		return 0;
+	own->is_finished = true;
 	for (size_t i = 0; i < own->record_count; i++) {
 		const struct own_record *record = &own->records[i];
 		const char *name = NULL;

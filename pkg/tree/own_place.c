@@ -18,12 +18,33 @@
 #include "base/cleanup.h"
 #include "base/memory.h"
 #include "tree/format.h"
+#include "tree/own.h"
 #include "tree/record.h"
 
 #define PLACE_RESOLVE                                                                              \
 	(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
 #define REMOVE_DEPTH_MAX 1024
 #define NAMES_SIZE_MAX 65536
+
+void own_add_hidden(struct string_list *list)
+{
+	static const char *const paths[] = {
+		"/dev",
+		"/proc",
+		"/sys",
+		"/run/secrets",
+		"/etc/hosts",
+		"/etc/hostname",
+		"/etc/resolv.conf",
+		"/etc/mtab",
+		"/.dockerenv",
+		"/run/.containerenv",
+		STORE_DIRECTORY,
+	};
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
+		string_list_add(list, paths[i]);
+}
 
 int place_open(int root_fd, const char *path, int flags)
 {
@@ -184,6 +205,20 @@ void place_read_attributes(int parent_fd, const char *name, struct place_attribu
 	if (attributes->count)
 		qsort(attributes->list, attributes->count, sizeof(*attributes->list),
 		      compare_attributes);
+}
+
+void place_attributes_copy(struct place_attributes *to, const struct attribute *list, size_t count)
+{
+	to->count = count;
+	to->list = count ? memory_array(NULL, count, sizeof(*to->list)) : NULL;
+	for (size_t i = 0; i < count; i++) {
+		void *value = memory_alloc(list[i].size ? list[i].size : 1);
+
+		memcpy(value, list[i].value, list[i].size);
+		to->list[i].name = memory_strdup(list[i].name);
+		to->list[i].value = value;
+		to->list[i].size = list[i].size;
+	}
 }
 
 void place_attributes_release(struct place_attributes *attributes)

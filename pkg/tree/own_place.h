@@ -56,6 +56,7 @@ struct place_attributes {
 
 /* place_read_attributes(parent_fd, name, attributes): Those that are kept; what cannot be read is none. */
 void place_read_attributes(int parent_fd, const char *name, struct place_attributes *attributes);
+void place_attributes_copy(struct place_attributes *to, const struct attribute *list, size_t count);
 void place_attributes_release(struct place_attributes *attributes);
 bool place_attributes_equal(const struct attribute *a, size_t a_count, const struct attribute *b,
 			    size_t b_count);

@@ -81,13 +81,23 @@ static const char *field(const char *line, size_t line_size, unsigned index, siz
 	return NULL;
 }
 
+/* What follows " - overlay SOURCE " in a line of mountinfo; NULL: another type. To be freed. */
+static char *overlay_options(const char *line, size_t size)
+{
+	cleanup_free char *text = memory_strndup(line, size);
+	const char *type = strstr(text, " - overlay ");
+	const char *options = type ? strchr(type + strlen(" - overlay "), ' ') : NULL;
+
+	return options ? memory_strdup(options + 1) : NULL;
+}
+
 /*
  * mountinfo: field 3 is the root within the source, 4 the mount point. Without a mount
  * at "/" the process sits in a chroot. Of the files that an engine mounts only hostname
  * is looked at: with a shared network the others may be another container's.
  */
 static void read_mounts(int process_fd, const char *container, struct buffer *buffer,
-			bool *is_rooted, bool *is_named)
+			bool *is_rooted, bool *is_named, char **overlay)
 {
 	*is_rooted = *is_named = false;
 	if (!read_proc_file(process_fd, "mountinfo", buffer))
@@ -97,8 +107,13 @@ static void read_mounts(int process_fd, const char *container, struct buffer *bu
 		const char *root = field(line, size, 3, &root_size);
 		const char *point = field(line, size, 4, &point_size);
 
-		if (root && point && point_size == 1 && *point == '/')
+		if (root && point && point_size == 1 && *point == '/') {
 			*is_rooted = true;
+			if (overlay) {
+				free(*overlay);
+				*overlay = overlay_options(line, size);
+			}
+		}
 		if (root && point && point_size == strlen("/etc/hostname") &&
 		    strncmp(point, "/etc/hostname", point_size) == 0) {
 			const char *id = last_id(root, root_size);
@@ -109,14 +124,14 @@ static void read_mounts(int process_fd, const char *container, struct buffer *bu
 	}
 }
 
-static bool is_proven(int process_fd, const char *container, struct buffer *buffer)
+static bool is_proven(int process_fd, const char *container, struct buffer *buffer, char **overlay)
 {
 	bool is_rooted, is_named;
 	int cgroup = cgroup_says(process_fd, container, buffer);
 
 	if (cgroup == 0)
 		return false;
-	read_mounts(process_fd, container, buffer, &is_rooted, &is_named);
+	read_mounts(process_fd, container, buffer, &is_rooted, &is_named, overlay);
 	return is_rooted && (cgroup == 1 || is_named);
 }
 
@@ -135,6 +150,7 @@ static uint64_t start_time(int process_fd, struct buffer *buffer)
 
 struct choice {
 	int root_fd;
+	char *overlay;
 	bool is_first; /* process 1 */
 	uint64_t start;
 };
@@ -145,27 +161,37 @@ static void consider(const char *proc, const char *pid, const char *container,
 	cleanup_free char *path = memory_printf("%s/%s", proc, pid);
 	cleanup_fd int process_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup_fd int root_fd = -1;
+	cleanup_free char *overlay = NULL;
 	bool is_first = strcmp(pid, "1") == 0;
 	uint64_t start;
 
-	if (process_fd < 0 || !is_proven(process_fd, container, buffer))
+	if (process_fd < 0 || !is_proven(process_fd, container, buffer, NULL))
 		return;
 	start = start_time(process_fd, buffer);
 	/* The directory of a process that ended gives ESRCH, also when its id is in use again. */
 	root_fd = openat(process_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root_fd < 0 || !start || !is_proven(process_fd, container, buffer))
+	if (root_fd < 0 || !start || !is_proven(process_fd, container, buffer, &overlay))
 		return;
 	++*proven;
 	if (choice->root_fd >= 0 && !is_first && (choice->is_first || choice->start <= start))
 		return;
 	if (choice->root_fd >= 0)
 		close(choice->root_fd);
+	free(choice->overlay);
 	choice->root_fd = STEAL_FD(root_fd);
+	choice->overlay = STEAL_POINTER(overlay);
 	choice->is_first = is_first;
 	choice->start = start;
 }
 
-int own_find_root(const char *proc, const char *container, int *root_fd, unsigned *proven,
+uint64_t own_source(const char *container)
+{
+	cleanup_free char *digits = memory_strndup(container, 16);
+
+	return strlen(digits) == 16 ? strtoull(digits, NULL, 16) : 0;
+}
+
+int own_find_root(const char *proc, const char *container, struct own_root *root,
 		  struct error **err)
 {
 	struct choice choice = {.root_fd = -1};
@@ -173,8 +199,7 @@ int own_find_root(const char *proc, const char *container, int *root_fd, unsigne
 	struct dirent *entry;
 	DIR *directory;
 
-	*root_fd = -1;
-	*proven = 0;
+	*root = (struct own_root){.fd = -1};
 	if (strlen(container) != ID_DIGITS || last_id(container, ID_DIGITS) != container)
 		return error_set(err, ERROR_USAGE, "\"%s\" is no full container id", container);
 	directory = opendir(proc);
@@ -183,10 +208,11 @@ int own_find_root(const char *proc, const char *container, int *root_fd, unsigne
 	buffer_init(&buffer, PROC_FILE_MAX);
 	while ((entry = readdir(directory))) {
 		if (isdigit((unsigned char)entry->d_name[0]))
-			consider(proc, entry->d_name, container, &buffer, &choice, proven);
+			consider(proc, entry->d_name, container, &buffer, &choice, &root->proven);
 	}
 	buffer_release(&buffer);
 	closedir(directory);
-	*root_fd = choice.root_fd;
+	root->fd = choice.root_fd;
+	root->overlay = choice.overlay;
 	return 0;
 }

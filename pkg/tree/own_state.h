@@ -6,6 +6,8 @@
 
 #include "tree/own.h"
 #include "tree/own_place.h"
+#include "tree/own_scan.h"
+#include "tree/write_back.h"
 
 /* Strings with a number; open addressing. */
 struct path_map {
@@ -34,6 +36,28 @@ struct own_record {
 	struct place_attributes attributes;
 	struct hash hash; /* of a regular file's content */
 	size_t group;	  /* files with the same number are names of one; 0: alone */
+	/* What the target's stat said, when that is known. */
+	bool has_fingerprint;
+	uint64_t inode;
+	struct timespec ctime;
+	bool is_hot; /* it proves nothing */
+	bool is_new; /* the image below has nothing in its place */
+};
+
+/* What was found before, by the last snapshot or by the pre-copy, and is in the layer. */
+struct own_known {
+	struct own_record *records;
+	size_t count, capacity;
+	struct path_map paths;
+};
+
+/* Directories of the target that were opened on the way to a file, one a depth. */
+#define OWN_PARENTS 16
+struct own_parents {
+	struct {
+		char *path;
+		int fd;
+	} level[OWN_PARENTS];
 };
 
 /* A directory of the layer that was written in: its time is put back at the end. */
@@ -73,6 +97,17 @@ struct own {
 	struct own_stream stream;
 	struct store *parent_store; /* borrowed, with parent_root */
 	const struct catalog_root *parent_root;
+	struct own_scan *scan; /* NULL: lists of changes are needed */
+	struct own_known known;
+	struct own_look *looks; /* from before the write-back, by number in ${looked} */
+	size_t look_count, look_capacity;
+	struct path_map looked;
+	struct own_parents parents;
+	uint64_t mount; /* the target's root; 0: not asked yet */
+	bool is_precopy;
+	enum write_back_kind write_back; /* what makes a file clean that was looked at */
+	bool is_layer_suspect;		 /* the pre-copy has removed a directory from the layer */
+	bool is_finished;		 /* the directories of the layer have their times */
 };
 
 /* own_is_dropped(own, path): Whether a relative path is at or below one that is never looked at. */
@@ -112,6 +147,44 @@ int own_write_block(struct own *own, int fd, const void *data, size_t size, stru
 
 /* own_finish_directories(own, err): Times and modes of directories, after everything else. */
 int own_finish_directories(struct own *own, struct error **err);
+
+/* own_record_release(record): What it points to. */
+void own_record_release(struct own_record *record);
+
+/* ---- own_known.c ---- */
+
+/* own_known_add(own, entry): A record of the last snapshot's catalog, where its fingerprint is the target's. */
+void own_known_add(struct own *own, const struct catalog_entry *entry);
+
+/* own_known_find(own, path): What is known of a path, right or not; NULL. */
+struct own_record *own_known_find(struct own *own, const char *path);
+
+/* own_known_match(own, path, status): The same if the file has not changed since; NULL. */
+struct own_record *own_known_match(struct own *own, const char *path,
+				   const struct file_status *status);
+
+/* own_known_take(own): All records become what is known; what they were about is to be looked at again. */
+void own_known_take(struct own *own);
+
+void own_known_release(struct own_known *known);
+
+/* own_target_parent(own, path, name): As place_parent() in the target; borrowed until own_parents_release(). */
+int own_target_parent(struct own *own, const char *path, const char **name);
+void own_parents_release(struct own_parents *parents);
+
+/* ---- own_precopy.c ---- */
+
+/* own_early_look(own, path): How it looked before the write-back; NULL. */
+const struct own_look *own_early_look(const struct own *own, const char *path);
+
+/*
+ * own_record_fill(record, entry): What the entry of a catalog says of a file, but for its
+ * path, its flags and other names of it.
+ */
+void own_record_fill(struct own_record *record, const struct catalog_entry *entry);
+
+/* own_take_all(own, err): Every candidate (own.c). */
+int own_take_all(struct own *own, struct error **err);
 
 /* own_group(own, key, record): The group of hard links called ${key}, made if new. */
 size_t own_group(struct own *own, const char *key, size_t record);

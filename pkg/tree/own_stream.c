@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,20 +15,6 @@
 #include "tree/own_state.h"
 
 #define COPY_BLOCK (64U << 10)
-
-static void copy_attributes(struct place_attributes *to, const struct attribute *list, size_t count)
-{
-	to->count = count;
-	to->list = count ? memory_array(NULL, count, sizeof(*to->list)) : NULL;
-	for (size_t i = 0; i < count; i++) {
-		void *value = memory_alloc(list[i].size ? list[i].size : 1);
-
-		memcpy(value, list[i].value, list[i].size);
-		to->list[i].name = memory_strdup(list[i].name);
-		to->list[i].value = value;
-		to->list[i].size = list[i].size;
-	}
-}
 
 static int finish_member(struct own *own, struct error **err)
 {
@@ -85,6 +72,24 @@ static int begin_file(struct own *own, size_t index, int parent_fd, const char *
 	return 0;
 }
 
+/* Of a symbolic link or a node: one of its own, as where the target runs. */
+static int take_other_name(struct own *own, struct own_record *record,
+			   const struct own_record *leader, int parent_fd, const char *name,
+			   struct error **err)
+{
+	record->mode = leader->mode;
+	record->uid = leader->uid;
+	record->gid = leader->gid;
+	record->device = leader->device;
+	record->mtime = leader->mtime;
+	free(record->link);
+	record->link = memory_strdup(leader->link);
+	place_attributes_release(&record->attributes);
+	place_attributes_copy(&record->attributes, leader->attributes.list,
+			      leader->attributes.count);
+	return own_make(own, record, parent_fd, name, err);
+}
+
 static int take_hardlink(struct own *own, size_t index, const char *hardlink, int parent_fd,
 			 const char *name, struct error **err)
 {
@@ -92,9 +97,11 @@ static int take_hardlink(struct own *own, size_t index, const char *hardlink, in
 	struct own_record *record = &own->records[index];
 	cleanup_free char *key = NULL;
 
-	if (leader >= own->record_count || !S_ISREG(own->records[leader].mode))
+	if (leader >= own->record_count || S_ISDIR(own->records[leader].mode))
 		return error_set(err, ERROR_FAILED, "\"/%s\" links to \"/%s\", which did not come",
 				 record->path, hardlink);
+	if (!S_ISREG(own->records[leader].mode))
+		return take_other_name(own, record, &own->records[leader], parent_fd, name, err);
 	if (own->records[leader].group) {
 		record->group = own->records[leader].group;
 	} else {
@@ -134,7 +141,7 @@ static struct own_record *member_record(struct own *own, const struct own_member
 	record->size = S_ISREG(member->mode) ? member->size : 0;
 	record->mtime = member->mtime;
 	record->link = memory_strdup(member->link);
-	copy_attributes(&record->attributes, member->attributes, member->attribute_count);
+	place_attributes_copy(&record->attributes, member->attributes, member->attribute_count);
 	return record;
 }
 
@@ -261,6 +268,7 @@ int own_stream_data(struct own *own, const void *data, size_t size, struct error
 	hasher_update(stream->hasher, data, size);
 	stream->done += size;
 	own->totals.bytes += size;
+	own->totals.read_bytes += size;
 	return 0;
 }
 
@@ -287,16 +295,7 @@ static int keep_parent_entry(struct own *own, const struct catalog_entry *entry,
 	record = own_record_new(own, entry->path, err);
 	if (!record)
 		return -1;
-	record->mode = entry->mode;
-	record->uid = entry->uid;
-	record->gid = entry->gid;
-	record->device = entry->device;
-	record->size = entry->size;
-	record->mtime = entry->mtime;
-	record->link = memory_strdup(entry->link);
-	copy_attributes(&record->attributes, entry->attributes, entry->attribute_count);
-	if (entry->content_count && entry->contents[0].kind == CONTENT_HASH)
-		record->hash = entry->contents[0].chunk.id;
+	own_record_fill(record, entry);
 	if (entry->hardlink) {
 		size_t leader = path_map_get(&own->done, entry->hardlink);
 		cleanup_free char *key = memory_printf("path:%s", entry->hardlink);

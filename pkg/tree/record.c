@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "store/format.h"
 #include "tree/format.h"
+#include "tree/record_contents.h"
 
 /* Hints about the source rather than state of the tree: not part of its hash. */
 #define HINT_FLAGS ((uint32_t)(ENTRY_HOT | ENTRY_LINKED))
@@ -22,12 +23,18 @@
 void record_space_init(struct record_space *space)
 {
 	memset(space, 0, sizeof(*space));
+	buffer_init(&space->list, RECORD_SIZE_MAX);
 }
 
 void record_space_release(struct record_space *space)
 {
 	free(space->attributes);
-	free(space->contents);
+	sequence_release(&space->contents);
+	sequence_release(&space->upper);
+	sequence_release(&space->spare);
+	for (size_t i = 0; i < CONTENT_LISTS_MAX; i++)
+		free(space->lists[i].refs);
+	buffer_release(&space->list);
 	record_space_init(space);
 }
 
@@ -73,68 +80,7 @@ static int append_attributes(struct buffer *buffer, const struct catalog_entry *
 	return 0;
 }
 
-/* Whether ${next} goes on where ${content} ends, so that both are written as one. */
-static bool content_continues(const struct content *content, const struct content *next)
-{
-	if (content->kind != next->kind)
-		return false;
-	if (content->kind == CONTENT_HOLE)
-		return true;
-	return content->kind == CONTENT_CHUNK && content->chunk.size == next->chunk.size &&
-	       content->offset + content->length == next->offset &&
-	       hash_equal(&content->chunk.id, &next->chunk.id);
-}
-
-static void append_content(struct buffer *buffer, const struct content *content)
-{
-	switch (content->kind) {
-	case CONTENT_HOLE:
-		buffer_append_u8(buffer, RECORD_CONTENT_HOLE);
-		buffer_append_u64(buffer, content->length);
-		return;
-	case CONTENT_CHUNK:
-		if (!content->offset && content->length == content->chunk.size) {
-			buffer_append_u8(buffer, RECORD_CONTENT_CHUNK);
-		} else {
-			buffer_append_u8(buffer, RECORD_CONTENT_PART);
-			buffer_append_u32(buffer, (uint32_t)content->length);
-			buffer_append_u32(buffer, content->offset);
-		}
-		buffer_append_u32(buffer, content->chunk.size);
-		break;
-	case CONTENT_HASH:
-		buffer_append_u8(buffer, RECORD_CONTENT_HASH);
-		buffer_append_u64(buffer, content->length);
-		break;
-	}
-	buffer_append(buffer, content->chunk.id.bytes, HASH_SIZE);
-}
-
-static void append_contents(struct buffer *buffer, const struct catalog_entry *entry)
-{
-	size_t count_at = 0;
-	uint32_t count = 0;
-
-	buffer_append_u64(buffer, entry->size);
-	count_at = buffer->size;
-	buffer_append_u32(buffer, 0);
-	for (size_t i = 0; i < entry->content_count;) {
-		struct content content = entry->contents[i];
-
-		for (i++;
-		     i < entry->content_count && content_continues(&content, &entry->contents[i]);
-		     i++)
-			content.length += entry->contents[i].length;
-		append_content(buffer, &content);
-		count++;
-	}
-	if (buffer->failed)
-		return;
-	for (size_t i = 0; i < 4; i++)
-		buffer->data[count_at + i] = (char)(uint8_t)(count >> (8 * i));
-}
-
-static uint8_t parts_of(const struct catalog_entry *entry)
+static uint8_t parts_of(const struct catalog_entry *entry, bool canonical)
 {
 	unsigned parts = 0;
 
@@ -149,7 +95,7 @@ static uint8_t parts_of(const struct catalog_entry *entry)
 	else if (S_ISCHR(entry->mode) || S_ISBLK(entry->mode))
 		parts |= RECORD_PART_DEVICE;
 	else if (S_ISREG(entry->mode))
-		parts |= RECORD_PART_CONTENTS;
+		parts |= canonical ? RECORD_PART_CONTENTS : contents_parts(entry);
 	return (uint8_t)parts;
 }
 
@@ -168,14 +114,13 @@ static int append_parts(struct buffer *buffer, const struct catalog_entry *entry
 	if (parts & RECORD_PART_ATTRIBUTES && append_attributes(buffer, entry) < 0)
 		return -1;
 	if (parts & RECORD_PART_CONTENTS)
-		append_contents(buffer, entry);
+		contents_encode(buffer, entry, parts);
 	return 0;
 }
 
-int catalog_encode(struct buffer *buffer, const struct catalog_entry *entry)
+static int encode(struct buffer *buffer, const struct catalog_entry *entry, unsigned parts)
 {
 	size_t start = buffer->size, size;
-	unsigned parts = parts_of(entry);
 
 	buffer_append_u32(buffer, 0);
 	buffer_append_u32(buffer, entry->flags);
@@ -205,6 +150,21 @@ fail:
 		buffer->data[start] = '\0';
 	}
 	return -1;
+}
+
+int catalog_encode(struct buffer *buffer, const struct catalog_entry *entry)
+{
+	return encode(buffer, entry, parts_of(entry, true));
+}
+
+int record_encode(struct buffer *buffer, const struct catalog_entry *entry)
+{
+	return encode(buffer, entry, parts_of(entry, false));
+}
+
+bool record_is_canonical(const struct catalog_entry *entry)
+{
+	return parts_of(entry, true) == parts_of(entry, false);
 }
 
 void record_hash(struct hasher *hasher, const void *bytes, size_t size)
@@ -293,95 +253,13 @@ static int decode_attributes(struct cursor *cursor, struct record_space *space,
 	return 0;
 }
 
-/* One content; false when it is none or makes no sense. */
-static bool decode_content(struct cursor *cursor, struct content *content)
-{
-	unsigned kind = cursor_u8(cursor);
-	const uint8_t *id;
-
-	memset(content, 0, sizeof(*content));
-	switch (kind) {
-	case RECORD_CONTENT_HOLE:
-		content->kind = CONTENT_HOLE;
-		content->length = cursor_u64(cursor);
-		return !cursor->failed && content->length;
-	case RECORD_CONTENT_CHUNK:
-	case RECORD_CONTENT_PART:
-		content->kind = CONTENT_CHUNK;
-		if (kind == RECORD_CONTENT_PART) {
-			content->length = cursor_u32(cursor);
-			content->offset = cursor_u32(cursor);
-		}
-		content->chunk.size = cursor_u32(cursor);
-		if (kind == RECORD_CONTENT_CHUNK)
-			content->length = content->chunk.size;
-		if (!content->length || content->chunk.size > CHUNK_SIZE_MAX ||
-		    content->offset > content->chunk.size ||
-		    content->length > content->chunk.size - content->offset)
-			return false;
-		break;
-	case RECORD_CONTENT_HASH:
-		content->kind = CONTENT_HASH;
-		content->length = cursor_u64(cursor);
-		break;
-	default:
-		return false;
-	}
-	id = cursor_bytes(cursor, HASH_SIZE);
-	if (!id)
-		return false;
-	memcpy(content->chunk.id.bytes, id, HASH_SIZE);
-	return true;
-}
-
-static int reserve_contents(struct record_space *space, size_t count, struct error **err)
-{
-	struct content *more;
-
-	if (count <= space->content_capacity)
-		return 0;
-	more = realloc(space->contents, count * sizeof(*space->contents));
-	if (!more)
-		return error_set_errno(err, ENOMEM, "cannot read a catalog");
-	space->contents = more;
-	space->content_capacity = count;
-	return 0;
-}
-
-static int decode_contents(struct cursor *cursor, struct record_space *space,
-			   struct catalog_entry *entry, struct error **err)
-{
-	uint64_t sum = 0;
-	size_t count;
-
-	entry->size = cursor_u64(cursor);
-	count = cursor_u32(cursor);
-	/* a hole is the shortest: nothing is allocated that the bytes there cannot fill */
-	if (cursor->failed || entry->size > RECORD_FILE_SIZE_MAX || count > cursor_left(cursor) / 9)
-		return damaged(err, "bad size or number of contents");
-	if (reserve_contents(space, count, err) < 0)
-		return -1;
-	for (size_t i = 0; i < count; i++) {
-		struct content *content = &space->contents[i];
-
-		if (!decode_content(cursor, content) || content->length > entry->size - sum ||
-		    (content->kind == CONTENT_HASH && count != 1) ||
-		    (i && content_continues(content - 1, content)))
-			return damaged(err, "bad content");
-		sum += content->length;
-	}
-	if (sum != entry->size)
-		return damaged(err, "contents do not add up to the size");
-	entry->contents = space->contents;
-	entry->content_count = count;
-	return 0;
-}
-
 /* The optional parts that a record of this type must have; others are damage. */
 static bool parts_fit(const struct catalog_entry *entry, unsigned parts)
 {
 	unsigned needed = parts & ~RECORD_PART_ATTRIBUTES;
 
+	if (parts & RECORD_PART_CONTENTS)
+		needed &= ~(RECORD_PART_PAGES | RECORD_PART_LISTS);
 	if (entry->flags & ENTRY_DELETED)
 		return !parts;
 	if (parts & RECORD_PART_HARDLINK)
@@ -449,6 +327,7 @@ static int decode_fixed(struct cursor *cursor, struct catalog_entry *entry, unsi
 	return parts_fit(entry, *parts) ? 0 : damaged(err, "parts that do not fit its type");
 }
 
+/* All parts before the contents. */
 static int decode_parts(struct cursor *cursor, struct record_space *space,
 			struct catalog_entry *entry, unsigned parts, struct error **err)
 {
@@ -475,13 +354,17 @@ static int decode_parts(struct cursor *cursor, struct record_space *space,
 	}
 	if (parts & RECORD_PART_ATTRIBUTES && decode_attributes(cursor, space, entry, err) < 0)
 		return -1;
-	if (parts & RECORD_PART_CONTENTS && decode_contents(cursor, space, entry, err) < 0)
-		return -1;
 	return 0;
 }
 
 int record_decode(const void *bytes, size_t size, struct record_space *space,
 		  struct catalog_entry *entry, struct error **err)
+{
+	return record_decode_stored(bytes, size, space, NULL, entry, err);
+}
+
+int record_decode_stored(const void *bytes, size_t size, struct record_space *space,
+			 struct store *store, struct catalog_entry *entry, struct error **err)
 {
 	struct cursor cursor;
 	unsigned parts;
@@ -490,9 +373,27 @@ int record_decode(const void *bytes, size_t size, struct record_space *space,
 	memset(entry, 0, sizeof(*entry));
 	if (decode_fixed(&cursor, entry, &parts, err) < 0)
 		return -1;
-	if (decode_parts(&cursor, space, entry, parts, err) < 0)
+	if (decode_parts(&cursor, space, entry, parts, err) < 0 ||
+	    (parts & RECORD_PART_CONTENTS &&
+	     contents_decode(&cursor, parts, space, store, entry, err) < 0))
 		return error_prefix(err, "\"%s\"", entry->path);
 	if (cursor.failed || cursor_left(&cursor))
 		return damaged(err, "its size does not fit its parts");
+	return 0;
+}
+
+int record_decode_brief(const void *bytes, size_t size, struct record_space *space,
+			struct catalog_entry *entry, struct error **err)
+{
+	struct cursor cursor;
+	unsigned parts;
+
+	cursor_init(&cursor, bytes, size);
+	memset(entry, 0, sizeof(*entry));
+	if (decode_fixed(&cursor, entry, &parts, err) < 0)
+		return -1;
+	if (decode_parts(&cursor, space, entry, parts, err) < 0 ||
+	    (parts & RECORD_PART_CONTENTS && contents_decode_size(&cursor, parts, entry, err) < 0))
+		return error_prefix(err, "\"%s\"", entry->path);
 	return 0;
 }

@@ -13,9 +13,11 @@
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "tree/beneath.h"
@@ -23,42 +25,19 @@
 #include "tree/listing.h"
 #include "tree/mark.h"
 #include "tree/restore_private.h"
+#include "tree/write_back.h"
 
 #define WORKERS_MAX 64
 #define OPEN_DEPTH_MAX 100
-#define SMALL_SIZE_MAX (512U << 10)
 #define BATCH_COUNT_MAX 64
 #define BATCH_SIZE_MAX (1U << 20)
-#define SEGMENT_SIZE (16U << 20)
-
-struct frame {
-	struct restore_directory *directory;
-	uint64_t device, inode;
-	struct listing listing; /* what was there before; empty when we made it */
-};
-
-struct walk {
-	struct restore *restore;
-	struct frame *frames;
-	size_t depth, capacity;
-	char *hidden; /* a directory with another mount on it: what is below is out of reach */
-	struct restore_job *batch;
-	int link_fd; /* directory of the last hard link's target */
-	char *link_directory;
-	struct hasher *hasher;
-	uint64_t bytes;
-};
-
-/* The record at hand. */
-struct step {
-	const struct catalog_entry *entry;
-	const char *name;
-	struct frame *frame; /* of its directory */
-	bool exists;
-	unsigned char type; /* of what exists */
-	const void *record;
-	size_t record_size;
-};
+/* So small that workers are near one another in a large file: then they need the same frames. */
+#define SEGMENT_SIZE (4U << 20)
+/*
+ * Workers more than processors, for large files: they wait for direct writes most of the time, of
+ * which the disk does several at once. With small ones they would wait for each other.
+ */
+#define LARGE_WORKERS 4
 
 static int step_failed(const struct step *step, const char *what, struct error **err)
 {
@@ -163,6 +142,7 @@ static int push_frame(struct walk *walk, const struct step *step, int fd, bool e
 						 step->record_size);
 	frame->device = status.device;
 	frame->inode = status.inode;
+	frame->mount = status.mount;
 	listing_init(&frame->listing);
 	if (!existed)
 		return 0;
@@ -279,7 +259,8 @@ static struct restore_job *new_job(struct restore_directory *directory)
 	return job;
 }
 
-static int restore_small_file(struct walk *walk, const struct step *step, struct error **err)
+int restore_add_small(struct walk *walk, const struct step *step, enum restore_action action,
+		      struct error **err)
 {
 	struct restore_job *batch = walk->batch;
 
@@ -291,39 +272,48 @@ static int restore_small_file(struct walk *walk, const struct step *step, struct
 	if (!batch)
 		batch = walk->batch = new_job(step->frame->directory);
 	buffer_append_u32(&batch->records, (uint32_t)step->record_size);
+	buffer_append_u8(&batch->records, (uint8_t)action);
 	buffer_append(&batch->records, step->record, step->record_size);
 	if (batch->records.failed)
 		return error_set_errno(err, ENOMEM, "cannot restore \"%s\"", step->entry->path);
-	batch->bytes += step->entry->size;
+	batch->bytes += action == ACTION_METADATA ? 0 : step->entry->size;
 	if (++batch->count == BATCH_COUNT_MAX || batch->bytes >= BATCH_SIZE_MAX ||
 	    batch->records.size >= BATCH_SIZE_MAX)
 		return flush_batch(walk, err);
 	return 0;
 }
 
-/* One segment from ${begin}, unless it is a hole as a whole. */
-static int add_segment(struct walk *walk, struct restore_large *large, size_t content,
-		       uint64_t content_at, uint64_t begin, uint64_t end, struct error **err)
+/* One segment from ${begin}. */
+static int add_segment(struct walk *walk, struct restore_large *large,
+		       const struct content_place *content, const struct content_place *known,
+		       uint64_t begin, uint64_t end, struct error **err)
 {
 	struct restore_job *job = new_job(NULL);
 
 	atomic_fetch_add(&large->references, 1);
 	job->large = large;
-	job->content = content;
-	job->content_at = content_at;
+	job->content = *content;
+	job->known = *known;
 	job->begin = begin;
 	job->end = end;
 	return restore_pool_add(walk->restore, job, err);
 }
 
-static int restore_large_file(struct walk *walk, const struct step *step, struct error **err)
+/* Go on to the content that holds the byte at ${offset}, or to the end. */
+static void place_advance(struct content_place *place, const struct content *items, size_t count,
+			  uint64_t offset)
 {
+	while (place->index < count && place->at + items[place->index].length <= offset)
+		place->at += items[place->index++].length;
+}
+
+int restore_add_large(struct walk *walk, const struct step *step, int fd,
+		      const struct known_contents *known, struct error **err)
+{
+	struct restore_large *large = restore_large_new(walk->restore, step, fd, known, err);
+	struct content_place content = {0}, known_place = {0};
 	const struct catalog_entry *entry;
-	struct restore_large *large =
-		restore_large_new(walk->restore, step->frame->directory, step->name, step->record,
-				  step->record_size, err);
-	uint64_t at = 0, begin = 0, end;
-	size_t content = 0;
+	uint64_t begin = 0, end;
 	int result = 0;
 
 	if (!large)
@@ -332,17 +322,18 @@ static int restore_large_file(struct walk *walk, const struct step *step, struct
 	for (; begin < entry->size && result == 0; begin = end) {
 		const struct content *part;
 
-		while (at + entry->contents[content].length <= begin)
-			at += entry->contents[content++].length;
-		part = &entry->contents[content];
+		place_advance(&content, entry->contents, entry->content_count, begin);
+		place_advance(&known_place, large->known.items, large->known.count, begin);
+		part = &entry->contents[content.index];
 		end = begin - begin % SEGMENT_SIZE + SEGMENT_SIZE;
 		if (end > entry->size)
 			end = entry->size;
-		if (part->kind == CONTENT_HOLE && at + part->length >= end) {
-			end = at + part->length; /* however long: nothing to write */
+		if (!large->existed && part->kind == CONTENT_HOLE &&
+		    content.at + part->length >= end) {
+			end = content.at + part->length; /* however long: nothing to write */
 			atomic_fetch_add(&walk->restore->bytes, end - begin);
 		} else {
-			result = add_segment(walk, large, content, at, begin, end, err);
+			result = add_segment(walk, large, &content, &known_place, begin, end, err);
 		}
 	}
 	restore_large_put(walk->restore, large);
@@ -351,9 +342,33 @@ static int restore_large_file(struct walk *walk, const struct step *step, struct
 
 static int restore_regular(struct walk *walk, const struct step *step, struct error **err)
 {
-	if (step->entry->size > SMALL_SIZE_MAX || step->entry->flags & ENTRY_LINKED)
-		return restore_large_file(walk, step, err);
-	return restore_small_file(walk, step, err);
+	if (step->entry->size > RESTORE_SMALL_MAX || step->entry->flags & ENTRY_LINKED)
+		return restore_add_large(walk, step, -1, NULL, err);
+	return restore_add_small(walk, step, ACTION_CREATE, err);
+}
+
+/* Written when all else is done; its directory stays open until then. */
+static int postpone_guard(struct walk *walk, const struct step *step)
+{
+	struct restore *restore = walk->restore;
+	struct restore_guard *guard;
+
+	restore->guards =
+		memory_array(restore->guards, restore->guard_count + 1, sizeof(*restore->guards));
+	guard = &restore->guards[restore->guard_count++];
+	guard->directory = restore_directory_get(step->frame->directory);
+	guard->record = memory_alloc(step->record_size);
+	guard->record_size = step->record_size;
+	memcpy(guard->record, step->record, step->record_size);
+	return 0;
+}
+
+/* Files with several names come when their first name does: later ones are linked to it. */
+static bool is_guard(const struct restore *restore, const struct catalog_entry *entry)
+{
+	return restore->options->guards && S_ISREG(entry->mode) && !entry->hardlink &&
+	       !(entry->flags & ENTRY_LINKED) &&
+	       string_list_has(restore->options->guards, entry->path);
 }
 
 /* The directory of a hard link's target, opened as everything is: beneath, no links. */
@@ -412,6 +427,7 @@ static int restore_step(struct walk *walk, struct step *step, struct error **err
 	const struct catalog_entry *entry = step->entry;
 	struct listing *listing;
 	const char *slash = strrchr(entry->path, '/');
+	bool guard;
 	int result;
 
 	if (is_hidden(walk, entry->path))
@@ -432,9 +448,18 @@ static int restore_step(struct walk *walk, struct step *step, struct error **err
 	}
 	if (S_ISDIR(entry->mode))
 		return restore_directory(walk, step, err);
+	guard = is_guard(walk->restore, entry);
+	if (walk->restore->options->delta && !guard &&
+	    (step->exists || restore_find_moved(walk, step))) {
+		result = restore_keep(walk, step, err);
+		if (result)
+			return result < 0 ? -1 : 0;
+	}
 	result = clear_way(walk, step, err);
 	if (result)
 		return result < 0 ? -1 : 0;
+	if (guard)
+		return postpone_guard(walk, step);
 	if (entry->hardlink)
 		return restore_hardlink(walk, step, err);
 	return S_ISREG(entry->mode) ? restore_regular(walk, step, err)
@@ -465,6 +490,22 @@ static int check_totals(const struct walk *walk, struct error **err)
 	return 0;
 }
 
+/* Without a state the next restore takes longer: no reason to fail this one. */
+static void tell_state(struct restore *restore, const struct step *step)
+{
+	cleanup_error struct error *problem = NULL;
+	struct catalog_entry entry = *step->entry;
+
+	if (!restore->state || !S_ISREG(entry.mode) || entry.hardlink)
+		return;
+	if (step->found)
+		entry.fingerprint = *step->found;
+	if (state_writer_add(restore->state, &entry, step->found != NULL, &problem) < 0) {
+		state_writer_free(restore->state);
+		restore->state = NULL;
+	}
+}
+
 static int walk_catalog(struct walk *walk, struct catalog_reader *reader, struct error **err)
 {
 	struct restore *restore = walk->restore;
@@ -485,6 +526,7 @@ static int walk_catalog(struct walk *walk, struct catalog_reader *reader, struct
 		if (restore->entries++ ? restore_step(walk, &step, err) < 0
 				       : restore_root(walk, &step, err) < 0)
 			return -1;
+		tell_state(restore, &step);
 	}
 	if (result < 0 || check_totals(walk, err) < 0 || flush_batch(walk, err) < 0)
 		return -1;
@@ -523,28 +565,47 @@ static void add_untouchable(struct restore *restore)
 {
 	const struct tree_record *tree = restore->tree;
 
-	for (size_t i = 0; i < tree->excluded.count; i++)
-		string_list_add(&restore->untouchable, tree->excluded.items[i]);
-	for (size_t i = 0; i < tree->skipped.count; i++)
-		string_list_add(&restore->untouchable, tree->skipped.items[i]);
+	string_list_add_all(&restore->untouchable, &tree->excluded);
+	string_list_add_all(&restore->untouchable, &tree->skipped);
 	if (restore->untouchable.count > 1)
 		qsort(restore->untouchable.items, restore->untouchable.count, sizeof(char *),
 		      compare_paths);
 }
 
-static int restore_run(struct restore *restore, unsigned workers, struct error **err)
+static unsigned worker_count(const struct restore_options *options)
+{
+	unsigned count = options->workers;
+
+	if (!count) {
+		int cores = get_nprocs();
+
+		count = cores > 0 ? (unsigned)cores : 1;
+	}
+	return (count < WORKERS_MAX ? count : WORKERS_MAX) + LARGE_WORKERS;
+}
+
+static int sync_all(struct restore *restore, struct error **err)
+{
+	clock_gettime(CLOCK_REALTIME, &restore->synced);
+	if (syncfs(restore->root_fd) < 0)
+		return error_set_errno(err, errno, "cannot sync the restored tree");
+	return 0;
+}
+
+int restore_fill(struct restore *restore, struct error **err)
 {
 	CLEANUP(cleanup_catalog_close)
 	struct catalog_reader *reader = catalog_open(restore->store, &restore->tree->root, err);
 	struct walk walk = {.restore = restore, .link_fd = -1};
-	pthread_t threads[WORKERS_MAX];
+	unsigned workers = worker_count(restore->options);
+	pthread_t threads[WORKERS_MAX + LARGE_WORKERS];
 	int result;
 
 	if (!reader)
 		return -1;
 	if (catalog_is_partial(reader))
 		return error_set(err, ERROR_DAMAGED, "the catalog is not that of a whole tree");
-	if (restore_pool_start(restore, threads, workers, err) < 0)
+	if (restore_pool_start(restore, threads, &workers, LARGE_WORKERS, err) < 0)
 		return -1;
 	walk.hasher = hasher_new();
 	result = walk_catalog(&walk, reader, err);
@@ -561,13 +622,69 @@ static int restore_run(struct restore *restore, unsigned workers, struct error *
 	}
 	if (result < 0 || atomic_load(&restore->failed))
 		return -1;
-	if (syncfs(restore->root_fd) < 0)
-		return error_set_errno(err, errno, "cannot sync the restored tree");
+	return sync_all(restore, err);
+}
+
+static int write_guard(struct restore *restore, const struct restore_guard *guard,
+		       struct record_space *space, struct error **err)
+{
+	struct restore_directory *directory = guard->directory;
+	struct catalog_entry entry;
+	const char *slash;
+	cleanup_fd int fd = -1;
+
+	if (record_decode(guard->record, guard->record_size, space, &entry, err) < 0)
+		return -1;
+	slash = strrchr(entry.path, '/');
+	fd = restore_create(directory->fd, slash ? slash + 1 : entry.path);
+	if (fd < 0)
+		return error_set_errno(err, errno, "cannot create \"%s\"", entry.path);
+	if (restore_whole(restore, fd, &entry, err) < 0 ||
+	    failpoint_error("volume/guard-written", err) < 0)
+		return -1;
+	if (fsync(fd) < 0 || fsync(directory->fd) < 0)
+		return error_set_errno(err, errno, "cannot sync \"%s\"", entry.path);
 	return 0;
 }
 
+/* Their directories get their metadata when the last of them is in. */
+static void release_guards(struct restore *restore)
+{
+	for (size_t i = 0; i < restore->guard_count; i++) {
+		restore_directory_put(restore, restore->guards[i].directory);
+		free(restore->guards[i].record);
+	}
+	free(restore->guards);
+	restore->guards = NULL;
+	restore->guard_count = 0;
+}
+
+int restore_guards(struct restore *restore, struct error **err)
+{
+	struct record_space space;
+	int result = 0;
+
+	if (!restore->guard_count)
+		return 0;
+	record_space_init(&space);
+	for (size_t i = 0; i < restore->guard_count && result == 0; i++)
+		result = write_guard(restore, &restore->guards[i], &space, err);
+	record_space_release(&space);
+	if (result < 0)
+		atomic_store(&restore->failed, true);
+	release_guards(restore);
+	if (result < 0)
+		return -1;
+	if (restore->error) {
+		if (err)
+			*err = STEAL_POINTER(restore->error);
+		return -1;
+	}
+	return sync_all(restore, err);
+}
+
 /* What this user could not do becomes one error at the end. */
-static int report_refusals(struct restore *restore, struct error **err)
+int restore_report_refusals(struct restore *restore, struct error **err)
 {
 	if (!restore->refusal || restore->options->lenient)
 		return 0;
@@ -583,55 +700,76 @@ static int report_refusals(struct restore *restore, struct error **err)
 	return -1;
 }
 
-static unsigned worker_count(const struct restore_options *options)
+int restore_init(struct restore *restore, int root_fd, struct store *store,
+		 const struct tree_record *tree, const struct restore_options *options,
+		 struct error **err)
 {
-	unsigned count = options->workers;
+	static const struct restore_options no_options;
 
-	if (!count) {
-		int cores = get_nprocs();
+	memset(restore, 0, sizeof(*restore));
+	restore->root_fd = -1;
+	restore->store = store;
+	restore->tree = tree;
+	restore->options = options ? options : &no_options;
+	restore->last = &restore->first;
+	pthread_mutex_init(&restore->lock, NULL);
+	pthread_cond_init(&restore->work, NULL);
+	pthread_cond_init(&restore->room, NULL);
+	string_list_init(&restore->untouchable);
+	add_untouchable(restore);
+	if (beneath_check(err) < 0)
+		return -1;
+	restore->root_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (restore->root_fd < 0)
+		return error_set_errno(err, errno, "cannot open the root of the tree");
+	restore->times_are_proof = write_back_kind(restore->root_fd) != WRITE_BACK_NONE;
+	return 0;
+}
 
-		count = cores > 0 ? (unsigned)cores : 1;
-	}
-	return count < WORKERS_MAX ? count : WORKERS_MAX;
+void restore_count(struct restore *restore, struct restore_totals *totals)
+{
+	totals->entries = restore->entries;
+	totals->files = atomic_load(&restore->files);
+	totals->bytes = atomic_load(&restore->bytes);
+	totals->written_bytes = atomic_load(&restore->written_bytes);
+	totals->read_bytes = atomic_load(&restore->read_bytes);
+	totals->kept_files = restore->kept_files;
+	totals->removed = restore->removed;
+}
+
+void restore_release(struct restore *restore)
+{
+	/* what was not finished is not to look as if it were */
+	if (restore->guard_count)
+		atomic_store(&restore->failed, true);
+	release_guards(restore);
+	link_groups_release(&restore->groups);
+	state_writer_free(restore->state);
+	error_free(restore->error);
+	error_free(restore->refusal);
+	string_list_release(&restore->untouchable);
+	pthread_cond_destroy(&restore->room);
+	pthread_cond_destroy(&restore->work);
+	pthread_mutex_destroy(&restore->lock);
+	if (restore->root_fd >= 0)
+		close(restore->root_fd);
 }
 
 int tree_restore(int root_fd, struct store *store, const struct tree_record *tree,
 		 const struct restore_options *options, struct restore_totals *totals,
 		 struct error **err)
 {
-	static const struct restore_options no_options;
-	struct restore restore = {.store = store, .tree = tree};
-	cleanup_fd int fd = -1;
-	int result;
+	struct restore restore;
+	int result = restore_init(&restore, root_fd, store, tree, options, err);
 
-	if (beneath_check(err) < 0)
-		return -1;
-	fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return error_set_errno(err, errno, "cannot open the root of the tree");
-	restore.root_fd = fd;
-	restore.options = options ? options : &no_options;
-	restore.last = &restore.first;
-	pthread_mutex_init(&restore.lock, NULL);
-	pthread_cond_init(&restore.work, NULL);
-	pthread_cond_init(&restore.room, NULL);
-	string_list_init(&restore.untouchable);
-	add_untouchable(&restore);
-	result = restore_run(&restore, worker_count(restore.options), err);
 	if (result == 0)
-		result = report_refusals(&restore, err);
-	if (totals) {
-		totals->entries = restore.entries;
-		totals->files = atomic_load(&restore.files);
-		totals->bytes = atomic_load(&restore.bytes);
-		totals->written_bytes = atomic_load(&restore.written_bytes);
-		totals->removed = restore.removed;
-	}
-	error_free(restore.error);
-	error_free(restore.refusal);
-	string_list_release(&restore.untouchable);
-	pthread_cond_destroy(&restore.room);
-	pthread_cond_destroy(&restore.work);
-	pthread_mutex_destroy(&restore.lock);
+		result = restore_fill(&restore, err);
+	if (result == 0)
+		result = restore_guards(&restore, err);
+	if (result == 0)
+		result = restore_report_refusals(&restore, err);
+	if (totals)
+		restore_count(&restore, totals);
+	restore_release(&restore);
 	return result;
 }

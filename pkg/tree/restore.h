@@ -11,15 +11,34 @@
 #include "base/error.h"
 #include "store/reader.h"
 #include "tree/manifest.h"
+#include "tree/state.h"
 
 struct restore_totals {
 	uint64_t entries, files, bytes, written_bytes,
-		removed; /* removed: not counting what was replaced */
+		removed;     /* removed: not counting what was replaced */
+	uint64_t read_bytes; /* of files that were there, to compare */
+	uint64_t kept_files; /* right without having been opened */
 };
 
 struct restore_options {
-	unsigned workers; /* 0: one a core */
+	unsigned workers; /* 0: one a core; beside them some for parts of large files */
 	bool remove_extra; /* delete what the catalog does not have (never excluded, skipped, mount points) */
+	/*
+	 * Change only what differs: what is right stays, files are written in place where no
+	 * other name shows them. False: every file is made anew.
+	 */
+	bool delta;
+	/*
+	 * What the files that are there are known to hold, asked in turn (borrowed, used once;
+	 * NULL: none); with ${trust_catalog} the tree's own record too: unchanged since create.
+	 */
+	struct volume_state *known[2];
+	bool trust_catalog;
+	/*
+	 * Files (relative paths; may be NULL) that come last, when all else is on the disk.
+	 * They must be gone before the first change: volume_restore() sees to it.
+	 */
+	const struct string_list *guards;
 	/*
 	 * Without CAP_CHOWN and friends: owners that differ from ours, device nodes and
 	 * attributes that are refused become one error naming the first, at the end,
@@ -35,7 +54,7 @@ struct restore_options {
  * tree_restore(root_fd, store, tree, options, totals, err):
  * Make the directory ${root_fd} hold exactly the tree (with remove_extra) or at
  * least it. Converges when run again after an interruption. Files that are there
- * are replaced, not followed. Nothing outside root_fd's mount is touched:
+ * are replaced, or with delta kept where they are right; links are never followed. Nothing outside root_fd's mount is touched:
  * openat2(RESOLVE_BENEATH|NO_SYMLINKS|NO_MAGICLINKS|NO_XDEV) only. Metadata of
  * directories last, the root's own at the very end; syncfs before it returns.
  */

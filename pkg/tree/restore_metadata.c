@@ -113,6 +113,71 @@ int metadata_apply(struct restore *restore, int fd, const struct catalog_entry *
 	return 0;
 }
 
+static bool same_attribute(const struct attribute *a, const struct attribute *b)
+{
+	return strcmp(a->name, b->name) == 0 && a->size == b->size &&
+	       (!a->size || memcmp(a->value, b->value, a->size) == 0);
+}
+
+bool metadata_same(const struct catalog_entry *a, const struct catalog_entry *b)
+{
+	if (a->mode != b->mode || a->uid != b->uid || a->gid != b->gid ||
+	    a->mtime.tv_sec != b->mtime.tv_sec || a->mtime.tv_nsec != b->mtime.tv_nsec ||
+	    a->attribute_count != b->attribute_count)
+		return false;
+	for (size_t i = 0; i < a->attribute_count; i++) {
+		if (!same_attribute(&a->attributes[i], &b->attributes[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Whether a file has exactly the attributes of its record, but for our mark. */
+static bool has_same_attributes(int fd, const struct catalog_entry *entry,
+				struct attribute_space *space)
+{
+	size_t matched = 0;
+
+	if (!entry->attribute_count && flistxattr(fd, NULL, 0) == 0)
+		return true;
+	if (attributes_read(fd, false, space) < 0)
+		return false;
+	for (size_t i = 0; i < space->count; i++) {
+		if (is_our_mark(entry, space->items[i].name))
+			continue;
+		if (matched == entry->attribute_count ||
+		    !same_attribute(&space->items[i], &entry->attributes[matched++]))
+			return false;
+	}
+	return matched == entry->attribute_count;
+}
+
+int metadata_settle(struct restore *restore, int fd, const struct catalog_entry *entry,
+		    struct attribute_space *attributes, struct error **err)
+{
+	struct attribute_space own;
+	struct timespec times[2];
+	struct stat status;
+	bool is_same;
+
+	if (fstat(fd, &status) < 0)
+		return error_set_errno(err, errno, "cannot examine \"%s\"", entry->path);
+	attribute_space_init(&own);
+	is_same = status.st_mode == entry->mode && status.st_uid == entry->uid &&
+		  status.st_gid == entry->gid &&
+		  has_same_attributes(fd, entry, attributes ? attributes : &own);
+	attribute_space_release(&own);
+	if (!is_same)
+		return metadata_apply(restore, fd, entry, true, err);
+	if (status.st_mtim.tv_sec == entry->mtime.tv_sec &&
+	    status.st_mtim.tv_nsec == entry->mtime.tv_nsec)
+		return 0;
+	entry_times(entry, times);
+	if (futimens(fd, times) < 0)
+		return restore_refused(restore, errno, "set the time of", entry->path, err);
+	return 0;
+}
+
 /* Mode and attributes of what cannot be opened, through an fd that names it surely. */
 static int apply_by_path_fd(struct restore *restore, int directory_fd, const char *name,
 			    const struct catalog_entry *entry, mode_t mode, struct error **err)
@@ -186,7 +251,9 @@ static int finish_directory(struct restore *restore, const struct restore_direct
 	record_space_init(&space);
 	result = record_decode(directory->record, directory->record_size, &space, &entry, err);
 	if (result == 0)
-		result = metadata_apply(restore, directory->fd, &entry, directory->existed, err);
+		result = directory->existed
+				 ? metadata_settle(restore, directory->fd, &entry, NULL, err)
+				 : metadata_apply(restore, directory->fd, &entry, false, err);
 	record_space_release(&space);
 	return result;
 }

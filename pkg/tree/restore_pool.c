@@ -62,11 +62,7 @@ int restore_tick(struct restore *restore, struct error **err)
 		return 0;
 	restore->progress_at_ms = now + PROGRESS_INTERVAL_MS;
 	memset(&totals, 0, sizeof(totals));
-	totals.entries = restore->entries;
-	totals.files = atomic_load(&restore->files);
-	totals.bytes = atomic_load(&restore->bytes);
-	totals.written_bytes = atomic_load(&restore->written_bytes);
-	totals.removed = restore->removed;
+	restore_count(restore, &totals);
 	return options->progress(options->progress_context, &totals, err);
 }
 
@@ -100,24 +96,37 @@ int restore_pool_add(struct restore *restore, struct restore_job *job, struct er
 	*restore->last = job;
 	restore->last = &job->next;
 	restore->queued++;
-	pthread_cond_signal(&restore->work);
+	/* not one of them: it might be one that does not take this job */
+	pthread_cond_broadcast(&restore->work);
 	pthread_mutex_unlock(&restore->lock);
 	return 0;
 }
 
-/* The next job, NULL at the end. After a failure jobs are only taken to be freed. */
-static struct restore_job *take_job(struct restore *restore)
+/* The first job, if it is one for this worker. */
+static struct restore_job *own_job(const struct restore *restore, bool only_large)
+{
+	struct restore_job *job = restore->first;
+
+	return job && (job->large || !only_large) ? job : NULL;
+}
+
+/*
+ * The next job, NULL at the end. After a failure jobs are only taken to be freed. What is left when
+ * a worker for large files ends is done by the others.
+ */
+static struct restore_job *take_job(struct restore *restore, bool only_large)
 {
 	struct restore_job *job;
 
 	pthread_mutex_lock(&restore->lock);
-	while (!restore->first && !restore->closing)
+	while (!(job = own_job(restore, only_large)) && !restore->closing)
 		pthread_cond_wait(&restore->work, &restore->lock);
-	job = restore->first;
 	if (job) {
 		restore->first = job->next;
 		if (!restore->first)
 			restore->last = &restore->first;
+		else if (restore->first->large)
+			pthread_cond_broadcast(&restore->work);
 		restore->queued--;
 		restore->busy++;
 		pthread_cond_signal(&restore->room);
@@ -126,14 +135,14 @@ static struct restore_job *take_job(struct restore *restore)
 	return job;
 }
 
-static void *worker_main(void *context)
+static void *work(struct restore *restore, bool only_large)
 {
-	struct restore *restore = context;
 	struct restore_worker worker = {.restore = restore};
 	struct restore_job *job;
 
 	record_space_init(&worker.space);
-	while ((job = take_job(restore))) {
+	attribute_space_init(&worker.attributes);
+	while ((job = take_job(restore, only_large))) {
 		struct error *error = NULL;
 
 		if (!atomic_load(&restore->failed) && restore_job_run(&worker, job, &error) < 0)
@@ -145,25 +154,41 @@ static void *worker_main(void *context)
 		pthread_mutex_unlock(&restore->lock);
 	}
 	record_space_release(&worker.space);
+	attribute_space_release(&worker.attributes);
 	free(worker.buffer);
+	free(worker.compare);
 	return NULL;
 }
 
-int restore_pool_start(struct restore *restore, pthread_t *threads, unsigned count,
+static void *worker_main(void *context)
+{
+	return work(context, false);
+}
+
+static void *large_worker_main(void *context)
+{
+	return work(context, true);
+}
+
+int restore_pool_start(struct restore *restore, pthread_t *threads, unsigned *count, unsigned large,
 		       struct error **err)
 {
 	pthread_attr_t attributes;
-	unsigned started = 0;
+	unsigned started = 0, needed = *count - large;
 	int number = 0;
 
 	pthread_attr_init(&attributes);
 	/* sanitizers and glibc want more than musl's default anyway */
 	pthread_attr_setstacksize(&attributes, WORKER_STACK_SIZE);
-	for (; started < count && !number; started += !number)
-		number = pthread_create(&threads[started], &attributes, worker_main, restore);
+	for (; started < *count && !number; started += !number)
+		number =
+			pthread_create(&threads[started], &attributes,
+				       started < needed ? worker_main : large_worker_main, restore);
 	pthread_attr_destroy(&attributes);
-	if (!number)
+	if (started >= needed) {
+		*count = started;
 		return 0;
+	}
 	restore_pool_stop(restore, threads, started, NULL);
 	return error_set_errno(err, number, "cannot start a restoring thread");
 }

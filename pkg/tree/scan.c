@@ -236,6 +236,19 @@ static int read_attributes(struct scan *scan, int fd, bool is_path_fd, struct sc
 	return 0;
 }
 
+/* Whether a name that could not be opened is of another type by now: nobody opens some devices. */
+static bool is_something_else(int directory_fd, const char *name, mode_t type)
+{
+	struct file_status status;
+	int number = errno;
+	bool is_other = beneath_status(directory_fd, name, &status) < 0
+				? is_gone(errno)
+				: (status.mode & S_IFMT) != type;
+
+	errno = number;
+	return is_other;
+}
+
 /* A regular file or a directory, opened. 1, 0 when it is gone or something else by now, -1. */
 static int take_opened(struct scan *scan, int directory_fd, const char *name, int flags,
 		       struct scan_item *item, struct error **err)
@@ -244,7 +257,8 @@ static int take_opened(struct scan *scan, int directory_fd, const char *name, in
 	cleanup_fd int fd = open_quietly(scan, directory_fd, name, flags);
 
 	if (fd < 0)
-		return is_gone(errno) || errno == ELOOP || errno == ENXIO
+		return is_gone(errno) || errno == ELOOP || errno == ENXIO ||
+				       is_something_else(directory_fd, name, type)
 			       ? 0
 			       : scan_failed(scan, errno, err);
 	clock_gettime(CLOCK_REALTIME_COARSE, &item->looked);

@@ -53,43 +53,95 @@ static int stream_next_ref(struct stream *stream, struct chunk_ref *ref, struct 
 	return 1;
 }
 
-/* 1 when bytes are there, 0 at the end, -1. */
-static int stream_fill(struct stream *stream, struct error **err)
+/* 1 and the reference behind the current one in stream->ahead, 0 where there is none, -1. */
+static int stream_look_ahead(struct stream *stream, struct error **err)
 {
-	struct chunk_ref ref;
+	int result = 1;
+
+	if (!stream->has_ahead)
+		result = stream_next_ref(stream, &stream->ahead, err);
+	stream->has_ahead = result > 0;
+	return result;
+}
+
+/* 1 when there is a next byte: of stream->ref at stream->position; 0 at the end, -1. */
+static int stream_advance(struct stream *stream, struct error **err)
+{
 	int result;
 
-	if (stream->held && stream->position < stream->chunk.size)
+	if (stream->has_ref && stream->position < stream->ref.size)
 		return 1;
 	stream_release(stream);
-	result = stream_next_ref(stream, &ref, err);
+	stream->has_ref = false;
+	result = stream_look_ahead(stream, err);
 	if (result <= 0)
 		return result;
-	if (store_get(stream->store, &ref, &stream->chunk, err) < 0)
-		return -1;
-	stream->held = true;
+	stream->ref = stream->ahead;
+	stream->has_ref = true;
+	stream->has_ahead = false;
 	stream->position = 0;
 	return 1;
 }
 
-ssize_t stream_read(struct stream *stream, void *data, size_t size, struct error **err)
+/* The next bytes, to ${data} unless that is NULL. */
+static ssize_t stream_take(struct stream *stream, uint8_t *data, size_t size, struct error **err)
 {
 	size_t done = 0;
 
 	while (done < size) {
 		size_t part;
-		int result = stream_fill(stream, err);
+		int result = stream_advance(stream, err);
 
 		if (result < 0)
 			return -1;
 		if (!result)
 			break;
-		part = stream->chunk.size - stream->position;
+		part = stream->ref.size - stream->position;
 		if (part > size - done)
 			part = size - done;
-		memcpy((uint8_t *)data + done, stream->chunk.data + stream->position, part);
+		if (data && !stream->held) {
+			if (store_get(stream->store, &stream->ref, &stream->chunk, err) < 0)
+				return -1;
+			stream->held = true;
+		}
+		if (data)
+			memcpy(data + done, stream->chunk.data + stream->position, part);
 		stream->position += part;
 		done += part;
 	}
 	return (ssize_t)done;
+}
+
+ssize_t stream_read(struct stream *stream, void *data, size_t size, struct error **err)
+{
+	return stream_take(stream, data, size, err);
+}
+
+ssize_t stream_skip(struct stream *stream, size_t size, struct error **err)
+{
+	return stream_take(stream, NULL, size, err);
+}
+
+static bool is_same_ref(const struct chunk_ref *a, const struct chunk_ref *b)
+{
+	return a->size == b->size && hash_equal(&a->id, &b->id);
+}
+
+int stream_same_ahead(struct stream *a, struct stream *b, size_t *size, struct error **err)
+{
+	int in_a = stream_advance(a, err), in_b = in_a < 0 ? -1 : stream_advance(b, err);
+
+	*size = 0;
+	if (in_a < 0 || in_b < 0)
+		return -1;
+	if (!in_a || !in_b || a->position != b->position || !is_same_ref(&a->ref, &b->ref))
+		return 0;
+	*size = a->ref.size - a->position;
+	in_a = stream_look_ahead(a, err);
+	in_b = in_a < 0 ? -1 : stream_look_ahead(b, err);
+	if (in_a < 0 || in_b < 0)
+		return -1;
+	if (in_a && in_b && is_same_ref(&a->ahead, &b->ahead))
+		*size += a->ahead.size;
+	return 0;
 }

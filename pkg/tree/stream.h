@@ -16,10 +16,12 @@ struct stream {
 	struct store *store;
 	const struct chunk_ref *refs; /* where they are an array */
 	size_t count, next;
-	struct stream *list; /* else where they come from */
+	struct stream *list;	     /* else where they come from */
+	struct chunk_ref ref, ahead; /* the chunk that the next byte is in, the one behind it */
+	bool has_ref, has_ahead;
 	struct chunk chunk;
-	bool held;	 /* a chunk */
-	size_t position; /* in the chunk */
+	bool held;	 /* its bytes: only once they are asked for */
+	size_t position; /* in it */
 };
 
 /* stream_init(stream, store, refs, count): Over an array of references; all borrowed. */
@@ -33,5 +35,14 @@ void stream_release(struct stream *stream);
 
 /* stream_read(stream, data, size, err): Bytes put: less than ${size} only at the end; -1. */
 ssize_t stream_read(struct stream *stream, void *data, size_t size, struct error **err);
+
+/* stream_skip(stream, size, err): Go over bytes without reading them. As stream_read(). */
+ssize_t stream_skip(struct stream *stream, size_t size, struct error **err);
+
+/*
+ * stream_same_ahead(a, b, size, err): How many of the next bytes are the same in both, as the
+ * chunks that they are in tell, of which two are looked at. 0: that is not known. 0 or -1.
+ */
+int stream_same_ahead(struct stream *a, struct stream *b, size_t *size, struct error **err);
 
 #endif

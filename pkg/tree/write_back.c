@@ -24,6 +24,8 @@
  * journal in between; so much longer is not believed either.
  */
 #define HOT_NS (100 * 1000 * 1000LL)
+/* Where inodes have no room for more (ext4 with 128 bytes each), times are whole seconds. */
+#define HOT_SECONDS_NS (HOT_NS + 1000 * 1000 * 1000LL)
 
 enum write_back_kind write_back_kind(int fd)
 {
@@ -62,7 +64,11 @@ bool write_back(int fd, enum write_back_kind kind)
 	/* takes the inode's lock, which write() holds from setting the times to its last byte */
 	if (lseek(fd, 0, SEEK_DATA) < 0 && errno != ENXIO && errno != EINVAL)
 		return false;
-	return kind == WRITE_BACK_RANGE ? sync_file_range(fd, 0, 0, all) == 0 : fdatasync(fd) == 0;
+	if (kind == WRITE_BACK_RANGE)
+		return sync_file_range(fd, 0, 0, all) == 0;
+	if (kind == WRITE_BACK_SYNC)
+		return fdatasync(fd) == 0;
+	return kind == WRITE_BACK_DONE || fsync(fd) == 0;
 }
 
 /* How long before ${now} it was, in ns; far away: two seconds, or minus two. */
@@ -78,11 +84,12 @@ static long long age_ns(const struct timespec *time, const struct timespec *now)
 
 bool is_hot(const struct file_status *status, const struct timespec *looked)
 {
+	long long hot_ns = status->ctime.tv_nsec ? HOT_NS : HOT_SECONDS_NS;
 	long long modified = age_ns(&status->mtime, looked);
 
 	/*
 	 * Anybody may set mtime to the future; a ctime there means a clock that was set back,
 	 * and that can come by again.
 	 */
-	return (modified < HOT_NS && modified > -HOT_NS) || age_ns(&status->ctime, looked) < HOT_NS;
+	return (modified < hot_ns && modified > -hot_ns) || age_ns(&status->ctime, looked) < hot_ns;
 }

@@ -16,6 +16,8 @@ enum write_back_kind {
 	WRITE_BACK_NONE,  /* never trust: tmpfs, FUSE, network and overlay file systems, unknown */
 	WRITE_BACK_RANGE, /* sync_file_range() */
 	WRITE_BACK_SYNC,  /* fdatasync(): compresses, or copies on write, in threads of its own */
+	WRITE_BACK_FILE,  /* fsync(): of a file system that was tried, whatever it is */
+	WRITE_BACK_DONE,  /* nothing: all of that file system was written back */
 };
 
 /* write_back_kind(fd): What the file system of ${fd} (O_PATH will do) allows. */
