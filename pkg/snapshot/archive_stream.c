@@ -19,21 +19,6 @@
 /* os.ModeDir of Go, in X-Docker-Container-Path-Stat. */
 #define GO_MODE_DIRECTORY (1ULL << 31)
 
-/* A name as JSON can carry it: as "KEY", or base64 in "KEY64". */
-static void set_name(struct json *entry, const char *key, const char *name)
-{
-	cleanup_free char *encoded = NULL;
-	cleanup_free char *key64 = NULL;
-
-	if (text_is_utf8(name)) {
-		json_set_string(entry, key, name);
-		return;
-	}
-	encoded = text_base64(name, strlen(name), false);
-	key64 = memory_printf("%s64", key);
-	json_set_string(entry, key64, encoded);
-}
-
 static const char *type_name(mode_t mode)
 {
 	switch (mode & S_IFMT) {
@@ -60,7 +45,7 @@ static struct json *make_entry(const char *path, const struct tar_entry *member,
 	cleanup_free char *mtime =
 		memory_printf("%lld.%09ld", (long long)member->mtime.tv_sec, member->mtime.tv_nsec);
 
-	set_name(entry, "path", path);
+	json_set_bytes(entry, "path", path);
 	json_set_string(entry, "type", type_name(member->mode));
 	json_set_int(entry, "mode", member->mode & 07777);
 	json_set_int(entry, "uid", member->uid);
@@ -69,14 +54,14 @@ static struct json *make_entry(const char *path, const struct tar_entry *member,
 	if (S_ISREG(member->mode) && !hardlink)
 		json_set_int(entry, "size", (int64_t)member->size);
 	if (S_ISLNK(member->mode))
-		set_name(entry, "link", member->link ? member->link : "");
+		json_set_bytes(entry, "link", member->link ? member->link : "");
 	if (S_ISCHR(member->mode) || S_ISBLK(member->mode)) {
 		list = json_set_array(entry, "device");
 		json_add(list, json_new_int(major(member->device)));
 		json_add(list, json_new_int(minor(member->device)));
 	}
 	if (hardlink)
-		set_name(entry, "hardlink", hardlink);
+		json_set_bytes(entry, "hardlink", hardlink);
 	if (member->attribute_count) {
 		list = json_set_object(entry, "attributes");
 		for (size_t i = 0; i < member->attribute_count; i++) {
@@ -238,7 +223,7 @@ static int own_send_deleted(struct own_sender *sender, const char *path, struct 
 {
 	CLEANUP(cleanup_json_free) struct json *entry = json_new_object();
 
-	set_name(entry, "path", path + 1);
+	json_set_bytes(entry, "path", path + 1);
 	json_set_bool(entry, "deleted", true);
 	return helper_send(sender->helper, WIRE_ENTRY, entry, err);
 }

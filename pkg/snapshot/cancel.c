@@ -9,6 +9,7 @@
 #include "snapshot/labels.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/target.h"
+#include "wire/wire.h"
 
 /* Time for the creating process to thaw, clean up and say so. */
 #define CANCEL_TIMEOUT_MS 20000
@@ -32,28 +33,42 @@ static int wait_until_gone(const struct session *session, const char *id, struct
 	return error_hint(err, "its process may be gone: run \"sidesnap doctor\"");
 }
 
+/* The living helper of a create: before it there may be one that consolidates. NULL: none. */
+static struct json *find_holder(const struct session *session, const struct target *target)
+{
+	static const char *const purposes[] = {"create", "consolidate"};
+
+	for (size_t i = 0; i < sizeof(purposes) / sizeof(*purposes); i++) {
+		cleanup_free char *lock = helper_lock_name(target->id, purposes[i]);
+		struct json *holder = container_inspect(session->engine, lock, NULL);
+
+		if (holder && helper_is_ours(holder) && helper_is_alive(session, holder))
+			return holder;
+		json_free(holder);
+	}
+	return NULL;
+}
+
 int snapshot_cancel(struct session *session, const char *name, struct json **result,
 		    struct error **err)
 {
 	struct target target;
-	cleanup_free char *lock = NULL;
 	CLEANUP(cleanup_json_free) struct json *holder = NULL;
 	const char *id;
 	int outcome = -1;
 
 	if (target_find(session, name, &target, err) < 0)
 		return -1;
-	lock = helper_lock_name(target.id, "create");
-	holder = container_inspect(session->engine, lock, NULL);
+	holder = find_holder(session, &target);
 	id = json_string(holder, "Id");
-	if (!holder || !helper_is_ours(holder) || !helper_is_alive(session, holder)) {
+	if (!holder) {
 		error_set(err, ERROR_NOT_FOUND, "no create of container \"%s\" is under way",
 			  target.name);
 		goto out;
 	}
 	/* Not running yet: there is nothing to signal, and its owner fails at the start. */
 	if (json_bool(json_get(holder, "State"), "Running")) {
-		if (container_kill(session->engine, id, "SIGTERM", err) < 0)
+		if (container_kill(session->engine, id, WIRE_CANCEL_SIGNAL_NAME, err) < 0)
 			goto out;
 	} else if (container_remove(session->engine, id, true, true, err) < 0) {
 		goto out;

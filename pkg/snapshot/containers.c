@@ -9,6 +9,7 @@
 #include "snapshot/images.h"
 #include "snapshot/labels.h"
 #include "snapshot/snapshot.h"
+#include "snapshot/state.h"
 #include "snapshot/target.h"
 
 static void add_volumes(struct json *entry, const struct json *inspect)
@@ -17,7 +18,11 @@ static void add_volumes(struct json *entry, const struct json *inspect)
 
 	json_for_each(mount, json_get(inspect, "Mounts")) {
 		const char *type = json_string_or(mount, "Type", "volume");
-		struct json *volume = json_add_object(volumes);
+		struct json *volume;
+
+		if (strcmp(json_string_or(mount, "Name", ""), STATE_VOLUME) == 0)
+			continue;
+		volume = json_add_object(volumes);
 
 		json_set_string(volume, "name",
 				!strcmp(type, "volume") ? json_string_or(mount, "Name", "")

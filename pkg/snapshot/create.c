@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "driver/driver.h"
 #include "snapshot/archive_stream.h"
+#include "snapshot/consolidate.h"
 #include "snapshot/image_config.h"
 #include "snapshot/labels.h"
 #include "snapshot/writers.h"
@@ -56,6 +57,9 @@ static struct json *capture_job(const struct create *create)
 		for (size_t skip = index++; skip; skip--)
 			tree = json_next(tree);
 		json_set_bool(tree, "seed", create->seeds[i] != NULL);
+		json_set_bool(tree, "parent_seed",
+			      create->plan.trees[i].kind == TREE_VOLUME &&
+				      identity_base_has(&create->identity, &create->plan.trees[i]));
 	}
 	extra = json_set_object(job, "extra");
 	json_set_string(extra, "stop_signal",
@@ -86,22 +90,20 @@ static int send_seeds(struct create *create, struct error **err)
 	return 0;
 }
 
-/* Whether the driver has a server to talk to. */
-static bool prepare_is_due(const struct create *create)
-{
-	return create->plan.driver.driver && create->target.running && !create->target.paused &&
-	       !create->options->stopped;
-}
-
 static int run_prepare(struct create *create, struct error **err)
 {
 	const struct driver_match *driver = &create->plan.driver;
+	int result;
 
-	if (!prepare_is_due(create))
+	if (!create_prepare_is_due(create))
 		return 0;
 	progress_phase(create->session->progress, "preparing %s", driver->driver->name);
 	create->freeze.release_due = create->release != NULL;
-	if (driver_prepare(create->session->engine, create->target.id, driver, err) < 0)
+	if (create->preparation)
+		result = preparation_finish(STEAL_POINTER(create->preparation), err);
+	else
+		result = driver_prepare(create->session->engine, create->target.id, driver, err);
+	if (result < 0)
 		return error_prefix(err, "cannot prepare %s in container \"%s\"",
 				    driver->driver->name, create->target.name);
 	failpoint("create/prepared");
@@ -122,6 +124,31 @@ static int stop_target(struct create *create, struct error **err)
 		return error_prefix(err, "cannot stop container \"%s\"", create->target.name);
 	watchdog_expect(create->freeze.watchdog, 0);
 	failpoint("create/stopped");
+	return 0;
+}
+
+/*
+ * What the snapshot does not have must not be written any more: killed while it is frozen, the
+ * target executes nothing from here on. (podman thaws it first; then there is an instant.) The
+ * helper lives in its process namespace and dies with it, so it has to be done before.
+ */
+static int end_target(struct create *create, struct error **err)
+{
+	if (!create->options->leave_stopped || create->options->stopped || !create->target.running)
+		return 0;
+	progress_phase(create->session->progress, "writing");
+	if (helper_wait(create->helper, WIRE_DONE, &create->done, err) < 0)
+		return -1;
+	if (freeze_check(&create->freeze, helper_id(create->helper), err) < 0) {
+		create->disturbed = create->freeze.disturbed;
+		return -1;
+	}
+	create->stopped_by_us = true;
+	/* What the driver had it lock ends with it. */
+	create->freeze.release_due = false;
+	if (container_kill(create->session->engine, create->target.id, "KILL", err) < 0)
+		return error_prefix(err, "cannot kill container \"%s\"", create->target.name);
+	failpoint("create/killed");
 	return 0;
 }
 
@@ -217,7 +244,8 @@ static int read_frozen(struct create *create, const struct json *ready, struct e
 	failpoint("create/frozen");
 	free(create->identity.created);
 	create->identity.created = clock_format(clock_now());
-	changes = find_changes(create, err);
+	/* On an overlay file system the agent finds them by itself, and in a tenth of the time. */
+	changes = json_bool(ready, "changes") ? find_changes(create, err) : json_new_array();
 	if (!changes)
 		return -1;
 	if (send_go(create, changes, err) < 0)
@@ -287,8 +315,23 @@ static int check_no_new_writer(struct create *create, struct error **err)
 	return result;
 }
 
+static int arm(struct create *create, struct error **err)
+{
+	return freeze_arm(&create->freeze, helper_id(create->helper),
+			  create_will_stop(create) ? create->target.id : NULL, err);
+}
+
 /*
- * The driver's prepare and the pre-copy. A checkpoint rewrites what it flushes, so it comes
+ * The watchdog takes a while to come up, as the helper does. One that would release or start
+ * something when we die comes when that is due: before, it would do what nobody wants.
+ */
+static int arm_early(struct create *create, struct error **err)
+{
+	return create->freeze.release || create_will_stop(create) ? 0 : arm(create, err);
+}
+
+/*
+ * The driver's prepare (begun when the helper was made) and the pre-copy. A checkpoint rewrites what it flushes, so it comes
  * first: after the pre-copy, all that would be read again. Only when the pre-copy took long,
  * so that what was prepared is old, there is another, and a pass over what it wrote. A
  * prepare that has a release locks something: it is never held during the pre-copy.
@@ -299,7 +342,7 @@ static int prepare_and_precopy(struct create *create, const struct json *job, st
 {
 	uint64_t began;
 
-	if (helper_open(create->helper, err) < 0)
+	if (arm_early(create, err) < 0 || helper_open(create->helper, err) < 0)
 		return -1;
 	if (!create->release && run_prepare(create, err) < 0)
 		return -1;
@@ -309,7 +352,7 @@ static int prepare_and_precopy(struct create *create, const struct json *job, st
 	if (helper_start(create->helper, job, ready, err) < 0 ||
 	    receive_own_paths(create, *ready, err) < 0 || send_seeds(create, err) < 0)
 		return -1;
-	if (create->release || !prepare_is_due(create) ||
+	if (create->release || !create_prepare_is_due(create) ||
 	    clock_monotonic_ms() - began < PREPARED_TOO_LONG_AGO_MS)
 		return 0;
 	if (run_prepare(create, err) < 0)
@@ -329,19 +372,19 @@ int create_capture(struct create *create, struct error **err)
 	int result;
 
 	progress_phase(create->session->progress, "starting the helper");
-	create->freeze.release = prepare_is_due(create) ? create->release : NULL;
+	create->freeze.release = create_prepare_is_due(create) ? create->release : NULL;
 	create->freeze.release_target = create->target.id;
 	/* Before a prepare that must be released: that is done as well when we die. */
-	if (prepare_and_precopy(create, job, &ready, err) < 0 ||
-	    freeze_arm(&create->freeze, helper_id(create->helper),
-		       create->options->stopped && create->target.running ? create->target.id
-									  : NULL,
-		       err) < 0 ||
+	if (prepare_and_precopy(create, job, &ready, err) < 0 || arm(create, err) < 0 ||
+	    freeze_await_watchdog(&create->freeze, err) < 0 ||
 	    (create->release && run_prepare(create, err) < 0))
 		return -1;
+	failpoint("create/precopied");
 	create->session->heartbeat = freeze_heartbeat;
 	create->session->heartbeat_context = &create->freeze;
 	result = read_frozen(create, ready, err);
+	if (result == 0)
+		result = end_target(create, err);
 	create->session->heartbeat = NULL;
 	if (freeze_end(&create->freeze, &thaw_problem) < 0) {
 		error_append(err, STEAL_POINTER(thaw_problem));
@@ -350,13 +393,15 @@ int create_capture(struct create *create, struct error **err)
 	failpoint("create/thawed");
 	if (result < 0 || check_no_new_writer(create, err) < 0)
 		return -1;
-	if (create->stopped_by_us) {
+	if (create->stopped_by_us && !create->options->leave_stopped) {
 		if (container_start(create->session->engine, create->target.id, err) < 0)
 			return error_prefix(err, "cannot start container \"%s\" again",
 					    create->target.name);
 		create->stopped_by_us = false;
 	}
 	watchdog_dismiss(STEAL_POINTER(create->freeze.watchdog));
+	if (create->done)
+		return 0;
 	progress_phase(create->session->progress, "writing");
 	return helper_wait(create->helper, WIRE_DONE, &create->done, err);
 }
@@ -428,6 +473,9 @@ static struct json *make_result(const struct create *create, const char *image,
 	json_set_int(result, "bytes", (int64_t)bytes);
 	json_set_int(result, "new_bytes", json_int(create->done, "new_bytes"));
 	json_set_int(result, "stored_bytes", json_int(create->done, "stored_bytes"));
+	json_set(result, "consolidated",
+		 create->consolidation ? consolidation_describe(create->consolidation)
+				       : json_new_null());
 	json_set(result, "trees", trees);
 	json_set(result, "own",
 		 json_is_object(json_get(create->done, "own"))
@@ -466,15 +514,11 @@ int create_commit(struct create *create, struct json **result, struct error **er
 		.not_captured = create->plan.not_captured,
 		.trees = trees,
 		.bytes = bytes,
+		.layers = helper_layers(create->helper) + 1,
 	};
 	config = image_config(&facts);
-	/*
-	 * The engine finishes a commit whose request was given up, and nobody would know the
-	 * image: so it is waited for, and taken back after it.
-	 */
-	engine_set_cancel(engine, NULL);
-	image = image_commit(engine, helper_id(create->helper), config, "sidesnap create", "", err);
-	engine_set_cancel(engine, create->session->cancelled);
+	image = image_commit(engine, helper_id(create->helper), config,
+			     COMMIT_COMMENT_PREFIX "create", "", err);
 	if (!image)
 		return error_prefix(err, "cannot commit the snapshot");
 	failpoint("create/committed");
@@ -494,17 +538,98 @@ int create_commit(struct create *create, struct json **result, struct error **er
 	return 0;
 }
 
-static int create_once(struct session *session, const struct create_options *options, bool *again,
-		       struct json **result, struct error **err)
+/* The base as it is, or what is left when it cannot be consolidated: all is read anew. */
+static void begin_anew(struct create *create, const struct error *problem)
+{
+	progress_warn(create->session->progress, "%s; starting anew from the image of \"%s\"%s%s",
+		      problem->message, create->target.name, problem->hint ? ": " : "",
+		      problem->hint ? problem->hint : "");
+	free(create->identity.base);
+	create->identity.base = memory_strdup(create->target.image_id);
+	json_free(STEAL_POINTER(create->identity.base_trees));
+}
+
+/*
+ * An image takes only so many layers: a long chain is made a short one before the next is put
+ * on it. ${known}: what an earlier attempt has made, else what this one makes.
+ */
+static int shorten_chain(struct create *create, struct consolidation **known, struct error **err)
+{
+	const struct session *session = create->session;
+	const struct consolidate_options options = {
+		.image = create->identity.base,
+		.target_id = create->target.id,
+		.reserve_bytes = create->options->reserve_bytes,
+		.is_base = true,
+	};
+	cleanup_error struct error *problem = NULL;
+	CLEANUP(cleanup_json_free)
+	struct json *base = image_inspect(session->engine, create->identity.base, err);
+
+	if (!base)
+		return -1;
+	if (!consolidate_is_due(session, base))
+		return 0;
+	if (*known && strcmp(consolidation_source(*known), create->identity.base) != 0)
+		consolidation_free(STEAL_POINTER(*known));
+	if (!*known)
+		*known = snapshot_consolidate(session, &options, &problem);
+	if (*known) {
+		create->consolidation = *known;
+		free(create->identity.base);
+		create->identity.base = memory_strdup(consolidation_image(*known));
+		return 0;
+	}
+	/* The snapshot is damaged, or what it stands on is gone: its target has all that is needed. */
+	if ((problem->kind == ERROR_DAMAGED || problem->kind == ERROR_NOT_FOUND) &&
+	    json_count(json_path(create->image, "RootFS", "Layers")) < CONSOLIDATE_LAYERS_MOST) {
+		begin_anew(create, problem);
+		return 0;
+	}
+	error_append(err, STEAL_POINTER(problem));
+	return -1;
+}
+
+/* A service that ends again and again can do so at any step: what failed then is not the reason. */
+static void explain_restart(const struct create *create, struct error *problem)
+{
+	CLEANUP(cleanup_json_free) struct json *now = NULL;
+	const struct json *state, *before = json_get(create->target.inspect, "State");
+
+	if (problem->kind != ERROR_FAILED || !create->target.running || create->stopped_by_us)
+		return;
+	now = container_inspect(create->session->engine, create->target.id, NULL);
+	state = json_get(now, "State");
+	if (!now || (!json_bool(state, "Restarting") &&
+		     strcmp(json_string_or(state, "StartedAt", ""),
+			    json_string_or(before, "StartedAt", "")) == 0))
+		return;
+	problem->kind = ERROR_REFUSED;
+	error_prefix(&problem, "container \"%s\" ended and was restarted meanwhile",
+		     create->target.name);
+	error_hint(&problem,
+		   "if it keeps ending, add --stopped, which stops it for the copy, or stop it "
+		   "first: docker stop %s",
+		   create->target.name);
+}
+
+static int create_once(struct session *session, const struct create_options *options,
+		       struct consolidation **consolidation, bool *again, struct json **result,
+		       struct error **err)
 {
 	struct create create;
 	int outcome = -1;
 
 	create_init(&create, session, options);
-	if (create_prepare(&create, true, err) == 0 && create_helper(&create, "create", err) == 0 &&
-	    create_capture(&create, err) == 0)
+	if (create_prepare(&create, true, err) == 0 &&
+	    shorten_chain(&create, consolidation, err) == 0 &&
+	    create_helper(&create, "create", err) == 0 && create_capture(&create, err) == 0)
 		outcome = create_commit(&create, result, err);
+	if (outcome == 0 && options->leave_stopped)
+		create.stopped_by_us = false;
 	*again = create.disturbed;
+	if (outcome < 0 && err && *err)
+		explain_restart(&create, *err);
 	create_release(&create);
 	return outcome;
 }
@@ -512,11 +637,14 @@ static int create_once(struct session *session, const struct create_options *opt
 int snapshot_create(struct session *session, const struct create_options *options,
 		    struct json **result, struct error **err)
 {
+	/* Freed last: what is built on it must be there, or be gone. */
+	CLEANUP(cleanup_consolidation_free) struct consolidation *consolidation = NULL;
+
 	for (int attempt = 1;; attempt++) {
 		cleanup_error struct error *problem = NULL;
 		bool again = false;
 
-		if (create_once(session, options, &again, result, &problem) == 0)
+		if (create_once(session, options, &consolidation, &again, result, &problem) == 0)
 			return 0;
 		/* Thawed by somebody, or a new writer: what was read is not of one instant. */
 		if (again && attempt < ATTEMPTS && session_check(session, NULL) == 0) {

@@ -6,10 +6,12 @@
 
 #include <stdbool.h>
 
+#include "snapshot/consolidate.h"
 #include "snapshot/freeze.h"
 #include "snapshot/helper.h"
 #include "snapshot/identity.h"
 #include "snapshot/plan.h"
+#include "snapshot/preparation.h"
 #include "snapshot/reference.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/target.h"
@@ -26,11 +28,13 @@ struct create {
 	struct string_list hidden; /* paths that own files never have */
 	struct string_list unfreezable;
 	struct freeze freeze;
-	struct json *release; /* of the driver */
+	struct json *release;		     /* of the driver */
+	struct consolidation *consolidation; /* of the base; NULL: it is none. Borrowed */
 	struct helper *helper;
-	struct json **seeds; /* one a tree of the plan, NULL: none */
-	struct json *done;   /* the agent's result */
-	bool by_process;     /* own files through /proc/PID/root */
+	struct preparation *preparation; /* the driver's, under way; NULL: none */
+	struct json **seeds;		 /* one a tree of the plan, NULL: none */
+	struct json *done;		 /* the agent's result */
+	bool by_process;		 /* own files through /proc/PID/root */
 	bool stopped_by_us;
 	bool disturbed; /* somebody thawed, or began to write: worth another attempt */
 	uint64_t started_ms;
@@ -51,8 +55,14 @@ int create_prepare(struct create *create, bool capture, struct error **err);
 /* create_job(create, operation): The job for the agent, without what only a capture has; to be freed. */
 struct json *create_job(const struct create *create, const char *operation);
 
+/* create_prepare_is_due(create): Whether the driver has a server to talk to. */
+bool create_prepare_is_due(const struct create *create);
+
 /* create_container_names(create, ids): Names of containers, for people; to be freed. */
 struct json *create_container_names(const struct create *create, const struct string_list *ids);
+
+/* create_will_stop(create): Whether a running target is stopped or killed, so that who finds it so must start it. */
+bool create_will_stop(const struct create *create);
 
 /* create_consistency(create): The label: never more than is true. */
 const char *create_consistency(const struct create *create);

@@ -13,8 +13,12 @@
 #include "snapshot/command.h"
 #include "snapshot/doctor.h"
 #include "snapshot/helper_lock.h"
+#include "snapshot/image_config.h"
+#include "snapshot/images.h"
 #include "snapshot/labels.h"
+#include "snapshot/state.h"
 #include "snapshot/writers.h"
+#include "tree/own.h"
 
 void create_init(struct create *create, struct session *session,
 		 const struct create_options *options)
@@ -49,6 +53,7 @@ void create_release(struct create *create)
 {
 	cleanup_error struct error *problem = NULL;
 
+	preparation_abandon(STEAL_POINTER(create->preparation));
 	if (freeze_end(&create->freeze, &problem) < 0)
 		progress_warn(create->session->progress, "%s", problem->message);
 	start_again(create);
@@ -98,6 +103,9 @@ static int check_options(const struct create *create, struct error **err)
 					 "--with-env: container \"%s\" has no variable \"%s\"",
 					 create->target.name, options->with_environment.items[i]);
 
+	if (image_config_check_text("title", options->title, TITLE_MAX, err) < 0)
+		return error_hint(err, "it is a line in a list; \"sidesnap describe REF --notes "
+				       "TEXT\" adds long texts later");
 	if (options->stopped && options->live)
 		return error_set(err, ERROR_USAGE, "--stopped and --live exclude each other");
 	if (options->stopped && create->target.running &&
@@ -148,30 +156,17 @@ static int choose_reference(struct create *create, struct error **err)
 		error_set(err, ERROR_EXISTS, "\"%s\" exists already", text);
 		return error_hint(err, "choose another tag, or use --force to move it");
 	}
-	return 0;
+	return taken ? images_check_move(taken, text, err) : 0;
 }
 
 /* Engine and agent put these into every container; a mount hides what lies below it. */
 static void find_hidden(struct create *create)
 {
-	static const char *const always[] = {"/dev",
-					     "/proc",
-					     "/sys",
-					     "/run/secrets",
-					     "/etc/hosts",
-					     "/etc/hostname",
-					     "/etc/resolv.conf",
-					     "/.dockerenv",
-					     "/run/.containerenv",
-					     "/.sidesnap"};
-
-	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
-		string_list_add(&create->hidden, always[i]);
+	own_add_hidden(&create->hidden);
 	for (size_t i = 0; i < create->plan.mounts.count; i++)
 		if (!string_list_has(&create->plan.included, create->plan.mounts.items[i]))
 			string_list_add(&create->hidden, create->plan.mounts.items[i]);
-	for (size_t i = 0; i < create->options->excluded.count; i++)
-		string_list_add(&create->hidden, create->options->excluded.items[i]);
+	string_list_add_all(&create->hidden, &create->options->excluded);
 }
 
 static int find_writers(struct create *create, struct error **err)
@@ -255,7 +250,8 @@ int create_prepare(struct create *create, bool capture, struct error **err)
 	struct session *session = create->session;
 	struct identity_facts facts;
 
-	progress_phase(session->progress, "looking at the container");
+	progress_phase(session->progress, create->options->safety ? "taking a safety snapshot"
+								  : "looking at the container");
 	if (target_find(session, create->options->target, &create->target, err) < 0 ||
 	    (capture && repair_interrupted(create, err) < 0) || check_options(create, err) < 0 ||
 	    check_no_restore(create, err) < 0)
@@ -285,6 +281,27 @@ int create_prepare(struct create *create, bool capture, struct error **err)
 	return 0;
 }
 
+bool create_prepare_is_due(const struct create *create)
+{
+	return create->plan.driver.driver && create->target.running && !create->target.paused &&
+	       !create->options->stopped;
+}
+
+/*
+ * As early as the lock allows: what it writes has cooled down when the pre-copy comes. A prepare
+ * that must be released locks something, which has to be as short as possible.
+ */
+static int begin_prepare(void *context, struct error **err)
+{
+	struct create *create = context;
+
+	if (create->release || !create_prepare_is_due(create))
+		return 0;
+	create->preparation =
+		preparation_start(create->session, create->target.id, &create->plan.driver, err);
+	return create->preparation ? 0 : -1;
+}
+
 struct json *create_container_names(const struct create *create, const struct string_list *ids)
 {
 	struct json *names = json_new_array();
@@ -298,6 +315,12 @@ struct json *create_container_names(const struct create *create, const struct st
 		json_add_string(names, name + (*name == '/'));
 	}
 	return names;
+}
+
+bool create_will_stop(const struct create *create)
+{
+	return (create->options->stopped || create->options->leave_stopped) &&
+	       create->target.running;
 }
 
 const char *create_consistency(const struct create *create)
@@ -358,8 +381,7 @@ static int sort_out_files(struct create *create, struct error **err)
 			plan_not_captured(&create->plan, tree->paths.items[0], "bind",
 					  "neither a directory nor a regular file");
 		else
-			for (size_t p = 0; p < tree->paths.count; p++)
-				string_list_add(&create->plan.included, tree->paths.items[p]);
+			string_list_add_all(&create->plan.included, &tree->paths);
 	}
 	return 0;
 }
@@ -405,12 +427,23 @@ static int check_included(struct create *create, struct error **err)
 	return 0;
 }
 
+/* What the container was last reset to is noted in a volume, and read before the helper runs. */
+static void settle_parent(struct create *create)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *record =
+		state_record(create->session, helper_id(create->helper), create->target.id);
+
+	identity_settle_parent(&create->identity, &create->target, record);
+}
+
 int create_helper(struct create *create, const char *purpose, struct error **err)
 {
 	bool capture = strcmp(purpose, "create") == 0;
 	cleanup_free char *freezes = string_list_join(&create->freeze.ids, ",");
 	CLEANUP(cleanup_json_free) struct json *mounts = NULL;
 	cleanup_free char *release = NULL;
+	struct json *state;
 	struct helper_specification specification = {
 		.image = create->identity.base,
 		.purpose = purpose,
@@ -418,6 +451,9 @@ int create_helper(struct create *create, const char *purpose, struct error **err
 		.target = create->target.inspect,
 		.join_processes = create->by_process,
 		.freezes = capture ? freezes : "",
+		.makes = capture ? create->identity.id : "",
+		.made = capture ? begin_prepare : NULL,
+		.context = create,
 	};
 
 	create->release = driver_release_json(&create->plan.driver);
@@ -427,17 +463,23 @@ int create_helper(struct create *create, const char *purpose, struct error **err
 		release = text_base64(text, strlen(text), true);
 		specification.release = release;
 	}
-	if (capture && create->options->stopped && create->target.running)
+	if (capture && create_will_stop(create))
 		specification.starts = create->target.id;
 	mounts = plan_helper_mounts(&create->plan, true);
+	state = capture ? state_mount_existing(create->session) : NULL;
+	if (state)
+		json_add(mounts, state);
 	specification.mounts = mounts;
 	create->helper = helper_create(create->session, &specification, err);
 	if (!create->helper || sort_out_files(create, err) < 0 || check_included(create, err) < 0)
 		return -1;
+	if (state)
+		settle_parent(create);
 	find_hidden(create);
 	create->seeds = memory_zalloc((create->plan.count + 1) * sizeof(*create->seeds));
 	for (size_t i = 0; capture && i < create->plan.count; i++)
 		if (create->plan.trees[i].kind == TREE_VOLUME &&
+		    !identity_base_has(&create->identity, &create->plan.trees[i]) &&
 		    seed_collect(create->session, helper_id(create->helper),
 				 create->plan.trees[i].paths.items[0], &create->seeds[i], err) < 0)
 			return -1;

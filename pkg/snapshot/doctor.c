@@ -9,11 +9,15 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "driver/driver.h"
+#include "remote/client_config.h"
+#include "snapshot/consolidate.h"
 #include "snapshot/doctor.h"
 #include "snapshot/doctor_owner.h"
+#include "snapshot/heartbeat.h"
 #include "snapshot/helper_lock.h"
 #include "snapshot/labels.h"
-#include "snapshot/replace_undo.h"
+#include "snapshot/journal.h"
+#include "snapshot/origin.h"
 #include "snapshot/snapshot.h"
 
 /* A helper whose owner was killed a moment ago needs some time to notice. */
@@ -24,9 +28,6 @@
 /* And one that was not started yet counts as alive for a minute (helper_is_alive). */
 #define STARTING_MS 62000
 
-/* Where its owner cannot be looked at, a journal of this age is taken for abandoned. */
-#define ABANDONED_SECONDS 600
-
 /* The repairs must not be cut short: each is small, or leaves its label until it is done. */
 static const volatile int never_cancelled;
 
@@ -34,7 +35,7 @@ struct doctor {
 	struct session session; /* not cancellable */
 	bool dry_run;
 	struct json *helpers; /* inspects */
-	struct json *actions, *problems;
+	struct json *actions, *problems, *notes;
 };
 
 static const char *label(const struct json *helper, const char *name)
@@ -89,14 +90,15 @@ static bool is_frozen_by_another(const struct doctor *doctor, const struct json 
 static void thaw(struct doctor *doctor, const struct json *helper, const char *id)
 {
 	CLEANUP(cleanup_json_free)
-	struct json *inspect = container_inspect(doctor->session.engine, id, NULL);
+	struct json *listed = container_listed(doctor->session.engine, id, NULL);
+	const char *name = json_string_or(json_first(json_get(listed, "Names")), NULL, "");
 	struct error *problem = NULL;
 
-	if (!inspect || !json_bool(json_get(inspect, "State"), "Paused") ||
+	if (!listed || strcmp(json_string_or(listed, "State", ""), "paused") != 0 ||
 	    is_frozen_by_another(doctor, helper, id))
 		return;
 	if (doctor->dry_run || container_unpause(doctor->session.engine, id, NULL, &problem) == 0)
-		act(doctor, "thawed", name_of(inspect), "frozen by a create that was killed");
+		act(doctor, "thawed", name + (*name == '/'), "frozen by a create that was killed");
 	else
 		problem_with(doctor, "cannot thaw a container that a killed create had frozen",
 			     problem);
@@ -149,6 +151,38 @@ static void remove_helper(struct doctor *doctor, const struct json *helper)
 		problem_with(doctor, "cannot remove an orphaned helper", problem);
 }
 
+/*
+ * It was committed, but its creator died before it gave it a name: nobody knows of it. One with a
+ * name is a whole snapshot, whoever gave it that.
+ */
+static void remove_nameless(struct doctor *doctor, const struct json *helper)
+{
+	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *images = NULL;
+	cleanup_free char *made = memory_printf(LABEL_ID "=%s", label(helper, LABEL_MAKES));
+	struct engine *engine = doctor->session.engine;
+	struct error *problem = NULL;
+
+	if (!*label(helper, LABEL_MAKES))
+		return;
+	json_add_string(json_set_array(filters, "label"), made);
+	json_add_string(json_get(filters, "label"), LABEL_ROLE "=snapshot");
+	images = image_list(engine, filters, &problem);
+	json_for_each(image, images) {
+		const char *id = json_string_or(image, "Id", "");
+		const char *tag = json_string(json_first(json_get(image, "RepoTags")), NULL);
+
+		if (tag && !strstr(tag, "<none>"))
+			continue;
+		if (doctor->dry_run || image_remove(engine, id, false, false, NULL, &problem) == 0)
+			act(doctor, "removed", id, "image of a create that was killed");
+		if (problem)
+			break;
+	}
+	if (problem)
+		problem_with(doctor, "cannot remove the image of a create that was killed",
+			     problem);
+}
+
 static void repair_create(struct doctor *doctor, const struct json *helper)
 {
 	struct string_list frozen;
@@ -161,6 +195,7 @@ static void repair_create(struct doctor *doctor, const struct json *helper)
 	string_list_release(&frozen);
 	run_release(doctor, helper);
 	start_again(doctor, label(helper, LABEL_STARTS));
+	remove_nameless(doctor, helper);
 	/* Its labels are needed as long as something is left to do. */
 	if (json_count(doctor->problems) == problems)
 		remove_helper(doctor, helper);
@@ -186,26 +221,15 @@ int doctor_repair_create(const struct session *session, const struct json *helpe
 	return error_set(err, ERROR_FAILED, "%s", json_string_or(json_first(problems), NULL, ""));
 }
 
-/* ---- replaces ---- */
-
-static bool is_old(const struct doctor *doctor, const struct json *helper)
-{
-	CLEANUP(cleanup_json_free) struct json *info = engine_info(doctor->session.engine, NULL);
-	struct timespec created, now;
-
-	if (!clock_parse(json_string_or(info, "SystemTime", ""), &now))
-		now = clock_now();
-	return clock_parse(json_string_or(helper, "Created", ""), &created) &&
-	       now.tv_sec - created.tv_sec > ABANDONED_SECONDS;
-}
+/* ---- resets and replaces ---- */
 
 /* Whether a replace is over without having ended. */
-static bool is_abandoned(struct doctor *doctor, const struct json *helper, const struct json *undo)
+static bool is_abandoned(struct doctor *doctor, const struct json *helper,
+			 const struct json *journal)
 {
-	const char *name = json_string(undo_target(undo), "name");
 	cleanup_free char *text = NULL;
 
-	switch (owner_state(&doctor->session, label(helper, LABEL_OWNER))) {
+	switch (heartbeat_owner(&doctor->session, helper)) {
 	case OWNER_ALIVE:
 		return false;
 	case OWNER_DEAD:
@@ -214,47 +238,99 @@ static bool is_abandoned(struct doctor *doctor, const struct json *helper, const
 	default:
 		break;
 	}
-	if (is_running(helper))
-		return false;
-	if (is_old(doctor, helper))
-		return true;
-	text = memory_printf(
-		"a replace of \"%s\" is at work or was killed within the last %d "
-		"minutes, and its process cannot be seen from here: run doctor where it "
-		"ran, or later",
-		name, ABANDONED_SECONDS / 60);
+	text = memory_printf("a %s of \"%s\" is at work or was killed, and neither its process nor "
+			     "the files of its helper can be seen from here: run doctor where it "
+			     "ran",
+			     json_string(journal, "operation"),
+			     json_string(journal_target(journal), "name"));
 	json_add_string(doctor->problems, text);
 	return false;
 }
 
-static void repair_replace(struct doctor *doctor, const struct json *helper)
+static void repair_restore(struct doctor *doctor, const struct json *helper)
 {
 	struct error *problem = NULL;
 	CLEANUP(cleanup_json_free)
-	struct json *undo = undo_decode(label(helper, LABEL_UNDO), &problem);
-	enum undo_outcome outcome = UNDO_ROLLED_BACK;
+	struct json *journal = journal_decode(label(helper, LABEL_JOURNAL), &problem);
+	enum journal_outcome outcome = JOURNAL_ROLLED_BACK;
+	const char *name, *safety, *operation;
 	cleanup_free char *detail = NULL;
-	const char *name;
 
-	if (!undo) {
+	if (!journal) {
 		problem_with(doctor, name_of(helper), problem);
 		return;
 	}
-	if (!is_abandoned(doctor, helper, undo))
+	if (!is_abandoned(doctor, helper, journal))
 		return;
-	name = json_string(undo_target(undo), "name");
-	if (!doctor->dry_run && undo_run(&doctor->session, undo, helper, &outcome, &problem) < 0) {
+	name = json_string(journal_target(journal), "name");
+	operation = json_string(journal, "operation");
+	safety = text_or(json_string(journal, "safety"), json_string(journal, "snapshot"));
+	if (!doctor->dry_run &&
+	    journal_take_over(&doctor->session, journal, helper, &outcome, &problem) < 0) {
 		cleanup_free char *what = memory_printf(
-			"the interrupted replace of \"%s\" is not repaired yet (its old container is "
-			"%.12s, the state of its volumes is in %s)",
-			name, json_string(undo_target(undo), "id"), json_string(undo, "safety"));
+			"the interrupted %s of \"%s\" is not repaired yet (its container is "
+			"%.12s, what its volumes are to hold is in %s)",
+			operation, name, json_string(journal_target(journal), "id"), safety);
 
 		problem_with(doctor, what, problem);
 		return;
 	}
-	detail = memory_printf("a replace by %s was killed; the state before it is also in %s",
-			       json_string(undo, "snapshot"), json_string(undo, "safety"));
-	act(doctor, outcome == UNDO_FINISHED ? "finished" : "rolled back", name, detail);
+	detail =
+		memory_printf("a %s by %s was killed", operation, json_string(journal, "snapshot"));
+	act(doctor, outcome == JOURNAL_FINISHED ? "finished" : "rolled back", name, detail);
+}
+
+/* ---- consolidations ---- */
+
+static void cleaned(void *context, const char *what, const char *name)
+{
+	act(context, what, name, "left by a consolidation that was killed");
+}
+
+/* Helpers, and images that nothing is built on. */
+static void clean_consolidations(struct doctor *doctor)
+{
+	struct error *problem = NULL;
+
+	if (consolidate_clean(&doctor->session, doctor->dry_run, cleaned, doctor, &problem) < 0)
+		problem_with(doctor, "cannot remove what a killed consolidation has left", problem);
+}
+
+/* ---- what others might do ---- */
+
+#define PRUNE_FILTER "label!=" LABEL_ROLE "=snapshot"
+
+static bool protects(const struct json *config)
+{
+	json_for_each(filter, json_get(config, "pruneFilters")) {
+		const char *text = json_string_or(filter, NULL, "");
+
+		if (!strcmp(text, PRUNE_FILTER) || !strcmp(text, "label!=" LABEL_ROLE))
+			return true;
+	}
+	return false;
+}
+
+/* In a container it would not be the configuration of who prunes. */
+static void note_pruning(struct doctor *doctor)
+{
+	cleanup_free char *own = session_own_container(&doctor->session);
+	cleanup_free char *path = own ? NULL : client_config_path();
+	CLEANUP(cleanup_json_free)
+	struct json *images = path ? origin_images(&doctor->session, NULL) : NULL;
+	CLEANUP(cleanup_json_free) struct json *config = NULL;
+	cleanup_error struct error *unreadable = NULL;
+	cleanup_free char *text = NULL;
+
+	if (!json_count(images))
+		return;
+	config = client_config_read(path, &unreadable);
+	if (unreadable || protects(config))
+		return;
+	text = memory_printf("\"docker system prune -a\" would remove snapshots; to protect them, "
+			     "add \"pruneFilters\": [\"" PRUNE_FILTER "\"] to %s",
+			     path);
+	json_add_string(doctor->notes, text);
 }
 
 /* ---- all ---- */
@@ -270,7 +346,7 @@ static int patience(const struct doctor *doctor, const struct json *helper)
 		return 0;
 	if (is_running(helper))
 		return SETTLE_MS;
-	if (*label(helper, LABEL_UNDO) || doctor->dry_run ||
+	if (*label(helper, LABEL_JOURNAL) || doctor->dry_run ||
 	    !helper_is_alive(&doctor->session, helper))
 		return 0;
 	return STARTING_MS;
@@ -303,7 +379,7 @@ static int find_helpers(struct doctor *doctor, struct error **err)
 	}
 }
 
-/* Names that only a replace gives, and no journal that knows them. */
+/* Names that only a reset or replace gives, and no journal that knows them. */
 static void report_leftovers(struct doctor *doctor)
 {
 	CLEANUP(cleanup_json_free)
@@ -315,14 +391,15 @@ static void report_leftovers(struct doctor *doctor)
 		bool known = false;
 
 		name += *name == '/';
-		if (!text_has_suffix(name, SUFFIX_OLD) && !text_has_suffix(name, SUFFIX_NEW))
+		if (!text_has_suffix(name, SUFFIX_OLD) && !text_has_suffix(name, SUFFIX_NEW) &&
+		    !text_has_suffix(name, SUFFIX_RESTORING))
 			continue;
 		json_for_each(helper, doctor->helpers)
-			known = known || *label(helper, LABEL_UNDO);
+			known = known || *label(helper, LABEL_JOURNAL);
 		if (known)
 			continue;
 		text = memory_printf(
-			"container \"%s\" was left by a replace whose journal is gone; "
+			"container \"%s\" was left by a reset or replace whose journal is gone; "
 			"look at it, then rename or remove it",
 			name);
 		json_add_string(doctor->problems, text);
@@ -337,20 +414,25 @@ int snapshot_doctor(struct session *session, bool dry_run, struct json **result,
 	doctor.session.cancelled = &never_cancelled;
 	doctor.actions = json_new_array();
 	doctor.problems = json_new_array();
+	doctor.notes = json_new_array();
 	engine_set_cancel(session->engine, &never_cancelled);
 	if (find_helpers(&doctor, err) < 0)
 		goto out;
 	/* First what somebody may be waiting for: frozen containers. */
 	json_for_each(helper, doctor.helpers)
-		if (!*label(helper, LABEL_UNDO) && !helper_is_alive(&doctor.session, helper))
+		if (!*label(helper, LABEL_JOURNAL) && !consolidate_owns(helper) &&
+		    !helper_is_alive(&doctor.session, helper))
 			repair_create(&doctor, helper);
+	clean_consolidations(&doctor);
 	json_for_each(helper, doctor.helpers)
-		if (*label(helper, LABEL_UNDO))
-			repair_replace(&doctor, helper);
+		if (*label(helper, LABEL_JOURNAL))
+			repair_restore(&doctor, helper);
 	report_leftovers(&doctor);
+	note_pruning(&doctor);
 	*result = json_new_object();
 	json_set(*result, "actions", STEAL_POINTER(doctor.actions));
 	json_set(*result, "problems", STEAL_POINTER(doctor.problems));
+	json_set(*result, "notes", STEAL_POINTER(doctor.notes));
 	json_set_bool(*result, "dry_run", dry_run);
 	outcome = 0;
 out:
@@ -358,5 +440,6 @@ out:
 	json_free(doctor.helpers);
 	json_free(doctor.actions);
 	json_free(doctor.problems);
+	json_free(doctor.notes);
 	return outcome;
 }

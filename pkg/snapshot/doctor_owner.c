@@ -53,12 +53,13 @@ static char *pid_namespace(void)
 struct json *owner_describe(const struct session *session)
 {
 	struct json *owner = json_new_object();
-	cleanup_free char *boot = read_text("/proc/sys/kernel/random/boot_id");
+	char boot[CLOCK_RUN_SIZE];
 	cleanup_free char *space = pid_namespace();
 	cleanup_free char *start = start_time(getpid());
 	cleanup_free char *container = session ? session_own_container(session) : NULL;
 	CLEANUP(cleanup_json_free) struct json *inspect = NULL;
 
+	clock_run(boot);
 	inspect = container ? container_inspect(session->engine, container, NULL) : NULL;
 	json_set_string(owner, "boot", boot);
 	json_set_string(owner, "namespace", space);
@@ -84,13 +85,13 @@ enum owner_state owner_state(const struct session *session, const char *label)
 	cleanup_free uint8_t *bytes = text_unbase64(label, &size);
 	CLEANUP(cleanup_json_free)
 	struct json *owner = bytes ? json_parse((const char *)bytes, size, NULL) : NULL;
-	cleanup_free char *boot = read_text("/proc/sys/kernel/random/boot_id");
+	char boot[CLOCK_RUN_SIZE];
 	cleanup_free char *space = pid_namespace();
 	const char *container = json_string_or(owner, "container", "");
 	cleanup_error struct error *problem = NULL;
 	CLEANUP(cleanup_json_free) struct json *inspect = NULL;
 
-	if (*boot && *space && strcmp(boot, json_string_or(owner, "boot", "")) == 0 &&
+	if (clock_run(boot) && *space && strcmp(boot, json_string_or(owner, "boot", "")) == 0 &&
 	    strcmp(space, json_string_or(owner, "namespace", "")) == 0) {
 		cleanup_free char *start = start_time(json_int(owner, "pid"));
 

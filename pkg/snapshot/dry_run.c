@@ -31,6 +31,14 @@ static struct json *plan_trees(const struct create *create, const struct json *m
 	return trees;
 }
 
+static bool would_consolidate(const struct create *create)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *base = image_inspect(create->session->engine, create->identity.base, NULL);
+
+	return base && consolidate_is_due(create->session, base);
+}
+
 static struct json *make_result(struct create *create, const struct json *measured)
 {
 	struct json *result = json_new_object(), *list;
@@ -40,6 +48,7 @@ static struct json *make_result(struct create *create, const struct json *measur
 
 	json_set_string(result, "target", create->target.name);
 	json_set_string(result, "base", create->identity.base);
+	json_set_bool(result, "would_consolidate", would_consolidate(create));
 	json_set_string(result, "driver",
 			create->plan.driver.driver ? create->plan.driver.driver->name : "");
 	json_set_string(result, "consistency", create_consistency(create));
@@ -97,6 +106,8 @@ int snapshot_plan(struct session *session, const struct create_options *options,
 	if (create_prepare(&create, false, err) < 0 || create_helper(&create, "measure", err) < 0)
 		goto out;
 	job = create_job(&create, "measure");
+	if (options->reserve_bytes != UINT64_MAX)
+		json_set_int(job, "min_free", (int64_t)options->reserve_bytes);
 	progress_phase(session->progress, "measuring");
 	if (add_changes(&create, job, err) < 0 || helper_start(create.helper, job, NULL, err) < 0 ||
 	    helper_wait(create.helper, WIRE_DONE, &measured, err) < 0)

@@ -13,6 +13,7 @@
 #include "driver/driver.h"
 #include "snapshot/helper_lock.h"
 #include "snapshot/labels.h"
+#include "snapshot/probe.h"
 
 /* An older create may still be committing gigabytes. */
 #define TURN_TIMEOUT_MS (30ULL * 60 * 1000)
@@ -42,7 +43,7 @@ int freeze_arm(struct freeze *freeze, const char *helper, const char *starts, st
 {
 	CLEANUP(cleanup_json_free) struct json *release = NULL;
 
-	if (!freeze->ids.count && !starts && !freeze->release)
+	if (freeze->watchdog || (!freeze->ids.count && !starts && !freeze->release))
 		return 0;
 	if (freeze->release) {
 		release = json_new_object();
@@ -50,6 +51,12 @@ int freeze_arm(struct freeze *freeze, const char *helper, const char *starts, st
 	}
 	freeze->watchdog = watchdog_start(freeze->session->engine, helper, release, starts, err);
 	return freeze->watchdog ? 0 : -1;
+}
+
+int freeze_await_watchdog(struct freeze *freeze, struct error **err)
+{
+	return freeze->watchdog ? watchdog_await(freeze->watchdog, freeze->session->engine, err)
+				: 0;
 }
 
 /* Whether a helper's label names one of ours. */
@@ -141,15 +148,17 @@ static int freeze_one(struct freeze *freeze, const char *id, struct error **err)
 static int check_is_paused(struct freeze *freeze, const char *id, struct error **err)
 {
 	CLEANUP(cleanup_json_free)
-	struct json *inspect = container_inspect(freeze->session->engine, id, err);
+	struct json *listed = container_listed(freeze->session->engine, id, err);
+	const char *name;
 
-	if (!inspect)
+	if (!listed)
 		return -1;
-	if (json_bool(json_get(inspect, "State"), "Paused"))
+	if (strcmp(json_string_or(listed, "State", ""), "paused") == 0)
 		return 0;
+	name = json_string_or(json_first(json_get(listed, "Names")), NULL, "/?");
 	freeze->disturbed = true;
 	error_set(err, ERROR_BUSY, "container \"%s\" was thawed while it was being read",
-		  json_string_or(inspect, "Name", "/?") + 1);
+		  name + (*name == '/'));
 	return error_hint(err, "nothing was kept; try again");
 }
 
@@ -183,6 +192,7 @@ int freeze_begin(struct freeze *freeze, const char *own_helper, struct error **e
 {
 	if (check_paused(freeze, own_helper, err) < 0)
 		return -1;
+	probe_wait(freeze->session, &freeze->ids);
 	freeze->started_ms = clock_monotonic_ms();
 	for (size_t i = 0; i < freeze->ids.count; i++) {
 		if (freeze_one(freeze, freeze->ids.items[i], err) < 0) {

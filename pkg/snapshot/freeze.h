@@ -39,10 +39,14 @@ void freeze_release(struct freeze *freeze);
 
 /*
  * freeze_arm(freeze, helper, starts, err):
- * Start the watchdog, before the driver prepares anything. ${helper}: id of our helper,
- * ${starts}: container to start again, or NULL.
+ * Start the watchdog where there is none yet; freeze_await_watchdog() has to come before the
+ * driver prepares anything that must be released, and before anything is stopped or frozen.
+ * ${helper}: id of our helper, ${starts}: container to start again, or NULL.
  */
 int freeze_arm(struct freeze *freeze, const char *helper, const char *starts, struct error **err);
+
+/* freeze_await_watchdog(freeze, err): Until it watches. */
+int freeze_await_watchdog(struct freeze *freeze, struct error **err);
 
 /*
  * freeze_wait_turn(freeze, own_helper, err):

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/failpoint.h"
 #include "base/memory.h"
@@ -22,12 +23,19 @@
 /* A last cry of the agent on stderr; more than this says no more. */
 #define STDERR_LIMIT 4096
 
+/* How long a removal may take until the container is gone: two seconds. */
+#define REMOVAL_ATTEMPTS 40
+#define REMOVAL_PAUSE_US 50000
+
 struct helper {
 	const struct session *session;
 	char *id, *name, *nonce, *agent_path, *target_id;
 	struct attachment *attachment;
 	struct wire_decoder decoder;
-	struct buffer cry; /* what came on stderr */
+	struct buffer cry;   /* what came on stderr */
+	helper_found *found; /* may be NULL */
+	void *found_context;
+	size_t layers;
 	bool started;
 };
 
@@ -39,6 +47,16 @@ const char *helper_id(const struct helper *helper)
 const char *helper_agent_path(const struct helper *helper)
 {
 	return helper->agent_path;
+}
+
+size_t helper_layers(const struct helper *helper)
+{
+	return helper->layers;
+}
+
+char *helper_folder(const struct helper *helper)
+{
+	return memory_printf("/%s", helper->nonce);
 }
 
 static void add_capabilities(struct json *host, const struct helper_specification *specification)
@@ -116,6 +134,9 @@ static struct json *create_body(const struct helper *helper,
 	json_set_array(body, "Env");
 	json_set_string(body, "User", "0");
 	json_set_string(body, "WorkingDir", "/");
+	/* The image's may be the one that "sidesnap cancel" sends, or one that ends nothing. */
+	if (json_string(json_get(image, "Config"), "StopSignal"))
+		json_set_string(body, "StopSignal", "SIGTERM");
 	json_set_bool(body, "AttachStdin", true);
 	json_set_bool(body, "AttachStdout", true);
 	json_set_bool(body, "AttachStderr", true);
@@ -132,8 +153,9 @@ static struct json *create_body(const struct helper *helper,
 	json_set_string(labels, LABEL_FREEZES, text_or(specification->freezes, ""));
 	json_set_string(labels, LABEL_RELEASE, text_or(specification->release, ""));
 	json_set_string(labels, LABEL_STARTS, text_or(specification->starts, ""));
+	json_set_string(labels, LABEL_MAKES, text_or(specification->makes, ""));
 	json_set_string(labels, LABEL_OWNER, owner);
-	json_set_string(labels, LABEL_UNDO, text_or(specification->undo, ""));
+	json_set_string(labels, LABEL_JOURNAL, text_or(specification->journal, ""));
 	json_set(body, "HostConfig", host_config(specification, image));
 	return body;
 }
@@ -272,16 +294,23 @@ struct helper *helper_create(const struct session *session,
 	buffer_init(&helper->cry, STDERR_LIMIT);
 	helper->nonce = text_random_hex(16);
 	helper->agent_path = memory_printf("/%s/agent", helper->nonce);
-	helper->target_id = memory_strdup(specification->target_id);
+	/* Of a restore it is meant to be stopped, or gone: that explains no failure. Nor does a snapshot. */
+	helper->target_id = memory_strdup(specification->write_volumes || specification->is_snapshot
+						  ? NULL
+						  : specification->target_id);
 	helper->name = helper_lock_name(specification->target_id, specification->purpose);
 	image = image_inspect(session->engine, specification->image, err);
-	if (!image || check_architecture(image, err) < 0 || check_volumes(image, err) < 0)
+	if (!image || (!specification->empty && check_architecture(image, err) < 0) ||
+	    check_volumes(image, err) < 0)
 		goto fail;
+	helper->layers = json_count(json_path(image, "RootFS", "Layers"));
 	body = create_body(helper, specification, image);
 	if (create_container(helper, body, err) < 0)
 		goto fail;
 	failpoint("helper/created");
-	if (inject_agent(helper, err) < 0) {
+	if (specification->made && specification->made(specification->context, err) < 0)
+		goto fail;
+	if (!specification->empty && inject_agent(helper, err) < 0) {
 		error_prefix(err, "cannot put the agent into helper \"%s\"", helper->name);
 		goto fail;
 	}
@@ -290,6 +319,38 @@ struct helper *helper_create(const struct session *session,
 fail:
 	helper_free(helper);
 	return NULL;
+}
+
+/* A removal kills first, which ends the helper: whether it is one is seen a moment later. */
+static struct json *inspect_target(const struct helper *helper)
+{
+	for (int attempt = 0;; attempt++) {
+		struct json *target =
+			container_inspect(helper->session->engine, helper->target_id, NULL);
+		const struct json *state = json_get(target, "State");
+		bool is_going = strcmp(json_string_or(state, "Status", ""), "removing") == 0 ||
+				json_bool(state, "Dead") ||
+				(!json_bool(state, "Running") &&
+				 json_bool(json_get(target, "HostConfig"), "AutoRemove"));
+
+		if (!target || !is_going || attempt == REMOVAL_ATTEMPTS)
+			return target;
+		json_free(target);
+		usleep(REMOVAL_PAUSE_US);
+	}
+}
+
+/* -1 when the target was removed. */
+static int explain_target(const struct helper *helper, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *target = NULL;
+
+	if (!helper->target_id || !*helper->target_id)
+		return 0;
+	target = inspect_target(helper);
+	return target ? 0
+		      : error_set(err, ERROR_NOT_FOUND,
+				  "the target container was removed meanwhile");
 }
 
 /* Why the helper's stream ended, as far as the engine knows. */
@@ -314,20 +375,24 @@ static int explain_end(struct helper *helper, struct error **err)
 				 "the helper container disappeared while it worked (removed by "
 				 "somebody, or the engine was restarted)");
 	if (helper->target_id && *helper->target_id) {
+		if (explain_target(helper, err) < 0)
+			return -1;
 		target = container_inspect(engine, helper->target_id, NULL);
-		if (!target)
-			return error_set(err, ERROR_NOT_FOUND,
-					 "the target container was removed meanwhile");
 	}
 	code = json_int(json_get(inspect, "State"), "ExitCode");
 	if (json_bool(json_get(inspect, "State"), "OOMKilled"))
 		return error_set(err, ERROR_FAILED, "the helper ran out of memory");
-	if (code == 128 + 15)
+	if (code == 128 + WIRE_CANCEL_SIGNAL)
 		return error_set(err, ERROR_CANCELLED, "cancelled by \"sidesnap cancel\"");
 	if (target && !json_bool(json_get(target, "State"), "Running")) {
 		error_set(err, ERROR_FAILED, "the target container stopped meanwhile");
 		return error_hint(err,
 				  "start it and try again, or snapshot it while it is stopped");
+	}
+	if (code == 128 + SIGTERM || code == 128 + SIGINT || code == 128 + SIGQUIT) {
+		error_set(err, ERROR_ENGINE, "the helper container was stopped");
+		return error_hint(err, "if the engine was stopped: when it is there again, run "
+				       "\"sidesnap doctor\", then try again");
 	}
 	return error_set(err, ERROR_FAILED, "the helper ended early (exit code %lld)%s%s",
 			 (long long)code, helper->cry.size ? ": " : "", helper->cry.data);
@@ -399,6 +464,11 @@ int helper_wait(struct helper *helper, enum wire_type type, struct json **answer
 			return error_prefix(err, "the agent sent garbage");
 		if (frame.type == WIRE_FAILED)
 			return wire_error_from(json, err);
+		if (frame.type == WIRE_FOUND && helper->found) {
+			if (helper->found(helper->found_context, json, err) < 0)
+				return -1;
+			continue;
+		}
 		if (frame.type != type)
 			return error_set(err, ERROR_FAILED,
 					 "the agent answered out of turn (%d instead of %d)",
@@ -459,13 +529,19 @@ int helper_send_data(struct helper *helper, const void *data, size_t size, struc
 int helper_open(struct helper *helper, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *hello = json_new_object(), *answer = NULL;
+	cleanup_error struct error *problem = NULL;
 	uint64_t version = 0;
 
 	helper->attachment = container_attach(helper->session->engine, helper->id, err);
 	if (!helper->attachment)
 		return error_prefix(err, "cannot attach to helper \"%s\"", helper->name);
-	if (container_start(helper->session->engine, helper->id, err) < 0)
+	if (container_start(helper->session->engine, helper->id, &problem) < 0) {
+		/* It joins the target's processes: that there are none any more is the better reason. */
+		if (problem->kind == ERROR_FAILED && explain_target(helper, err) < 0)
+			return -1;
+		error_append(err, STEAL_POINTER(problem));
 		return error_prefix(err, "cannot start helper \"%s\"", helper->name);
+	}
 	helper->started = true;
 	failpoint("helper/started");
 	json_set_int(hello, "version", WIRE_VERSION);
@@ -486,6 +562,30 @@ int helper_start(struct helper *helper, const struct json *job, struct json **re
 	if (helper_send(helper, WIRE_JOB, job, err) < 0)
 		return -1;
 	return helper_wait(helper, WIRE_READY, ready, err);
+}
+
+int helper_next(struct helper *helper, struct wire_frame *frame, struct error **err)
+{
+	while (receive(helper, frame, err) == 0) {
+		CLEANUP(cleanup_json_free) struct json *json = NULL;
+
+		if (frame->type == WIRE_PROGRESS) {
+			show_progress(helper, frame);
+			continue;
+		}
+		if (frame->type != WIRE_FAILED)
+			return 0;
+		json = wire_frame_json(frame, err);
+		return json ? wire_error_from(json, err)
+			    : error_prefix(err, "the agent sent garbage");
+	}
+	return -1;
+}
+
+void helper_listen(struct helper *helper, helper_found *found, void *context)
+{
+	helper->found = found;
+	helper->found_context = context;
 }
 
 int helper_close(struct helper *helper, struct error **err)

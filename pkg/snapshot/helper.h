@@ -15,9 +15,11 @@
 
 struct helper_specification {
 	const char *image;   /* id or reference that it is made from */
-	const char *purpose; /* "create", "restore", "verify", "measure" */
+	const char *purpose; /* "create", "restore", "verify", "measure", "describe" */
+	bool empty; /* it gets no agent, so it cannot be started: only to look at, or to commit */
 	const char *
-		target_id; /* lock: one helper with the purposes create and restore a target; NULL: no lock */
+		target_id; /* lock: one helper with the purposes create and restore a target, describe a sidesnap.id; NULL: no lock */
+	bool is_snapshot;  /* target_id is a sidesnap.id */
 	const struct json *
 		target; /* inspect of the target: userns and AppArmor profile are taken from it; may be NULL */
 	const struct json *mounts; /* HostConfig.Mounts; copied; NULL: none */
@@ -26,7 +28,11 @@ struct helper_specification {
 	const char *freezes;	   /* label: comma-separated ids; NULL: "" */
 	const char *release;	   /* label sidesnap.release; NULL: "" */
 	const char *starts;	   /* label sidesnap.starts; NULL: "" */
-	const char *undo;	   /* label sidesnap.undo; NULL: "" */
+	const char *makes;	   /* label sidesnap.makes; NULL: "" */
+	const char *journal;	   /* label sidesnap.journal; NULL: "" */
+	/* Called when the container exists, so when the lock is held; the injection takes a while. */
+	int (*made)(void *context, struct error **err);
+	void *context; /* made may be NULL */
 };
 
 struct helper;
@@ -41,7 +47,9 @@ struct helper *helper_create(const struct session *session,
 			     const struct helper_specification *specification, struct error **err);
 
 const char *helper_id(const struct helper *helper);
+size_t helper_layers(const struct helper *helper);	    /* of the image that it is made from */
 const char *helper_agent_path(const struct helper *helper); /* "/RANDOM/agent" */
+char *helper_folder(const struct helper *helper);	    /* "/RANDOM"; to be freed */
 
 /* helper_open(helper, err): Attach and start it, HELLO: it lives, and waits for its job. */
 int helper_open(struct helper *helper, struct error **err);
@@ -67,6 +75,19 @@ int helper_send_data(struct helper *helper, const void *data, size_t size, struc
  */
 int helper_wait(struct helper *helper, enum wire_type type, struct json **answer,
 		struct error **err);
+
+/*
+ * helper_listen(helper, found, context): Whom helper_wait() gives the JSON of each FOUND of the
+ * agent on its way; -1 of it ends the wait.
+ */
+typedef int helper_found(void *context, const struct json *found, struct error **err);
+void helper_listen(struct helper *helper, helper_found *found, void *context);
+
+/*
+ * helper_next(helper, frame, err): The next frame of the agent, whatever it is, but PROGRESS,
+ * which is passed on, and FAILED, which becomes *err. Valid until the next call.
+ */
+int helper_next(struct helper *helper, struct wire_frame *frame, struct error **err);
 
 /* helper_close(helper, err): BYE, then remove the container with its anonymous volumes, by id. */
 int helper_close(struct helper *helper, struct error **err);

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "snapshot/doctor_owner.h"
+#include "snapshot/heartbeat.h"
 #include "snapshot/helper.h"
 #include "snapshot/labels.h"
 
@@ -105,6 +106,7 @@ int helper_lock_break(const struct session *session, const char *name, struct er
 	cleanup_error struct error *problem = NULL;
 	CLEANUP(cleanup_json_free) struct json *holder = find_holder(session, name, &problem);
 	const char *purpose;
+	bool has_journal;
 
 	if (problem) {
 		error_append(err, STEAL_POINTER(problem));
@@ -118,13 +120,15 @@ int helper_lock_break(const struct session *session, const char *name, struct er
 		return error_hint(err, "rename it: docker rename %s OTHER-NAME", name);
 	}
 	purpose = json_string_or(json_path(holder, "Config", "Labels"), LABEL_PURPOSE, "");
-	if (helper_is_alive(session, holder)) {
+	has_journal = *json_string_or(json_path(holder, "Config", "Labels"), LABEL_JOURNAL, "");
+	if (has_journal ? heartbeat_owner(session, holder) != OWNER_DEAD
+			: helper_is_alive(session, holder)) {
 		error_set(err, ERROR_BUSY, "another %s of this container is under way since %s",
 			  purpose, json_string_or(holder, "Created", "some time"));
 		return error_hint(err, "wait for it, or stop it with \"sidesnap cancel\"");
 	}
 	/* Its journal tells doctor the way back; the others have nothing that would be lost. */
-	if (*json_string_or(json_path(holder, "Config", "Labels"), LABEL_UNDO, "")) {
+	if (has_journal) {
 		error_set(err, ERROR_BUSY, "an interrupted %s of this container is not cleaned up",
 			  purpose);
 		return error_hint(err, "run \"sidesnap doctor\", then try again");

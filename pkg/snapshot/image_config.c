@@ -84,46 +84,72 @@ static void source_labels(const struct image_facts *facts, struct json *labels)
 	json_set_string(labels, LABEL_SERVICE, text_or(target->service, ""));
 }
 
+void image_config_set_title(struct json *labels, const char *title, const char *container)
+{
+	cleanup_free char *otherwise = memory_printf("Snapshot of %s", container);
+
+	json_set_string(labels, LABEL_TITLE, text_or(title, ""));
+	json_set_string(labels, "org.opencontainers.image.title", text_or(title, otherwise));
+}
+
+int image_config_check_text(const char *what, const char *text, size_t limit, struct error **err)
+{
+	size_t size = text ? strlen(text) : 0;
+
+	return size <= limit ? 0
+			     : error_set(err, ERROR_USAGE,
+					 "the %s has %zu bytes; at most %zu are allowed", what,
+					 size, limit);
+}
+
 static void oci_labels(const struct image_facts *facts, struct json *labels)
 {
 	const struct json *config = json_get(facts->target->inspect, "Config");
-	cleanup_free char *title = memory_printf("Snapshot of %s", facts->target->name);
 
 	json_set_string(labels, "org.opencontainers.image.created", facts->identity->created);
-	json_set_string(labels, "org.opencontainers.image.title",
-			text_or(facts->options->title, title));
+	image_config_set_title(labels, facts->options->title, facts->target->name);
 	json_set_string(labels, "org.opencontainers.image.base.name",
 			json_string_or(config, "Image", ""));
 	json_set_string(labels, "org.opencontainers.image.base.digest",
 			repository_digest(facts->image));
 }
 
+/* The helper's own, which commit would carry over. */
+static void hide_helper_labels(struct json *labels)
+{
+	static const char *const of_helper[] = {LABEL_NONCE,  LABEL_FREEZES, LABEL_PURPOSE,
+						LABEL_TARGET, LABEL_RELEASE, LABEL_STARTS,
+						LABEL_MAKES,  LABEL_OWNER,   LABEL_JOURNAL};
+
+	for (size_t i = 0; i < sizeof(of_helper) / sizeof(of_helper[0]); i++)
+		json_set_string(labels, of_helper[i], "");
+}
+
 static struct json *make_labels(const struct image_facts *facts)
 {
-	/* The helper's own, which commit would carry over. */
-	static const char *const of_helper[] = {
-		LABEL_NONCE,  LABEL_FREEZES, LABEL_PURPOSE, LABEL_TARGET, LABEL_RELEASE,
-		LABEL_STARTS, LABEL_OWNER,   LABEL_UNDO,    LABEL_NOTES,  LABEL_PINNED};
 	struct json *labels = json_new_object();
 	const struct driver_match *driver = &facts->plan->driver;
 	cleanup_free char *omitted = string_list_join(facts->omitted, ",");
 
-	for (size_t i = 0; i < sizeof(of_helper) / sizeof(of_helper[0]); i++)
-		json_set_string(labels, of_helper[i], "");
+	hide_helper_labels(labels);
+	json_set_string(labels, LABEL_NOTES, "");
+	json_set_string(labels, LABEL_PINNED, "");
 	json_set_string(labels, LABEL_ROLE, "snapshot");
 	json_set_string(labels, LABEL_KIND, facts->options->safety ? "safety" : "user");
+	json_set_string(labels, LABEL_OPERATION, text_or(facts->options->operation, ""));
 	set_size(labels, LABEL_FORMAT, MANIFEST_FORMAT);
 	json_set_string(labels, LABEL_ID, facts->identity->id);
 	json_set_string(labels, LABEL_PARENT, facts->identity->parent);
+	json_set_string(labels, LABEL_ANCESTORS, facts->identity->ancestors);
 	json_set_string(labels, LABEL_LINEAGE, facts->identity->lineage);
 	json_set_string(labels, LABEL_CREATED, facts->identity->created);
-	json_set_string(labels, LABEL_TITLE, text_or(facts->options->title, ""));
 	json_set_string(labels, LABEL_CONSISTENCY, facts->consistency);
 	json_set_string(labels, LABEL_DRIVER, driver->driver ? driver->driver->name : "");
 	set_json(labels, LABEL_TREES, facts->trees);
 	set_size(labels, LABEL_BYTES, facts->bytes);
 	set_size(labels, LABEL_STORED, (uint64_t)json_int(facts->done, "stored_bytes"));
 	json_set_string(labels, LABEL_MANIFEST, json_string_or(facts->done, "manifest", ""));
+	set_size(labels, LABEL_LAYERS, facts->layers);
 	json_set_string(labels, LABEL_OMITTED, omitted);
 	set_not_captured(labels, facts->not_captured);
 	json_set_string(labels, LABEL_VERSION, SIDESNAP_VERSION);
@@ -194,5 +220,39 @@ struct json *image_config(const struct image_facts *facts)
 		json_set(body, "Shell", json_copy(json_get(config, "Shell")));
 	json_set_array(body, "OnBuild");
 	json_set(body, "Labels", make_labels(facts));
+	return body;
+}
+
+static void copy_array(struct json *to, const struct json *from, const char *key)
+{
+	const struct json *array = json_get(from, key);
+
+	json_set(to, key, json_is_array(array) ? json_copy(array) : json_new_array());
+}
+
+struct json *image_config_again(const struct json *image, const struct json *labels)
+{
+	const struct json *config = json_get(image, "Config"), *old = json_get(config, "Labels");
+	struct json *body = json_new_object(), *all;
+
+	json_set_string(body, "User", text_or(json_string(config, "User"), "0"));
+	json_set_string(body, "WorkingDir", text_or(json_string(config, "WorkingDir"), "/"));
+	copy_array(body, config, "Entrypoint");
+	copy_array(body, config, "Cmd");
+	copy_array(body, config, "Env");
+	set_healthcheck(config, body);
+	copy_keys(json_set_object(body, "ExposedPorts"), json_get(config, "ExposedPorts"));
+	copy_keys(json_set_object(body, "Volumes"), json_get(config, "Volumes"));
+	if (json_string(config, "StopSignal"))
+		json_set_string(body, "StopSignal", json_string(config, "StopSignal"));
+	if (json_is_array(json_get(config, "Shell")))
+		json_set(body, "Shell", json_copy(json_get(config, "Shell")));
+	json_set_array(body, "OnBuild");
+	all = json_set_object(body, "Labels");
+	json_for_each(label, old)
+		json_set_string(all, json_key(label), json_string_or(label, NULL, ""));
+	hide_helper_labels(all);
+	json_for_each(label, labels)
+		json_set_string(all, json_key(label), json_string_or(label, NULL, ""));
 	return body;
 }

@@ -23,9 +23,25 @@ struct image_facts {
 	const struct json *not_captured;
 	const struct json *trees; /* as in the result */
 	uint64_t bytes;
+	uint64_t layers; /* that the image will have */
 };
 
 /* image_config(facts): The body of POST /commit; to be freed. */
 struct json *image_config(const struct image_facts *facts);
+
+/*
+ * image_config_again(image, labels): The body that gives a helper's image the configuration
+ * of ${image} (its inspect), with its labels but for those that ${labels} has; to be freed.
+ */
+struct json *image_config_again(const struct json *image, const struct json *labels);
+
+/*
+ * image_config_check_text(what, text, limit, err): ERROR_USAGE where a "title" or "notes" (may be
+ * NULL) has more bytes than a label is to have.
+ */
+int image_config_check_text(const char *what, const char *text, size_t limit, struct error **err);
+
+/* image_config_set_title(labels, title, container): The title where others look for one; "": that of the source. */
+void image_config_set_title(struct json *labels, const char *title, const char *container);
 
 #endif

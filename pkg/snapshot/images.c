@@ -10,6 +10,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "snapshot/labels.h"
+#include "snapshot/origin.h"
+#include "snapshot/reference.h"
 
 /* A label longer than this is not parsed: the engine's own limits are above it. */
 #define LABEL_JSON_MAX (1U << 20)
@@ -39,6 +41,72 @@ static void set_number(struct json *object, const char *key, const struct json *
 		json_set(object, key, json_new_null());
 }
 
+bool images_is_pinned(const struct json *labels)
+{
+	return *json_string_or(labels, LABEL_PINNED, "") != '\0';
+}
+
+size_t images_tag_count(const struct json *image)
+{
+	size_t count = 0;
+
+	json_for_each(item, json_get(image, "RepoTags"))
+		if (!strstr(json_string_or(item, NULL, "<none>"), "<none>"))
+			count++;
+	return count;
+}
+
+/* podman puts a host before short names, docker leaves its own out. */
+static bool is_short_for(const char *tag, const char *full)
+{
+	return (text_has_prefix(tag, "localhost/") && !strcmp(tag + 10, full)) ||
+	       (text_has_prefix(full, "docker.io/") && !strcmp(tag, full + 10)) ||
+	       (text_has_prefix(full, "docker.io/library/") && !strcmp(tag, full + 18));
+}
+
+const char *images_tag_named(const struct json *inspect, const char *text)
+{
+	CLEANUP(reference_release) struct reference reference = {0};
+	cleanup_free char *full = NULL;
+	const char *found = NULL;
+
+	if (reference_parse(text, &reference, NULL) < 0)
+		return NULL;
+	full = reference_format(&reference);
+	json_for_each(item, json_get(inspect, "RepoTags")) {
+		const char *tag = json_string_or(item, NULL, "");
+
+		if (!strcmp(tag, full))
+			return tag;
+		if (is_short_for(tag, full))
+			found = tag;
+	}
+	return found;
+}
+
+int images_check_move(const struct json *inspect, const char *name, struct error **err)
+{
+	if (images_tag_count(inspect) > 1 ||
+	    !images_is_pinned(json_path(inspect, "Config", "Labels")))
+		return 0;
+	error_set(err, ERROR_REFUSED, "\"%s\" is the last name of a pinned snapshot", name);
+	return error_hint(err, "give that another one first: sidesnap tag %s NEW", name);
+}
+
+/* Of a snapshot made before there was that label, the parent is all that is known. */
+static void set_ancestors(struct json *entry, const struct json *labels)
+{
+	CLEANUP(string_list_release) struct string_list ids;
+	struct json *list = json_set_array(entry, "ancestors");
+	const char *parent = json_string_or(labels, LABEL_PARENT, "");
+
+	string_list_init(&ids);
+	string_list_add(&ids, parent);
+	string_list_split(&ids, json_string_or(labels, LABEL_ANCESTORS, ""), ',');
+	for (size_t i = 0; i < ids.count && i < ANCESTORS_MAX && *parent; i++)
+		json_add_string(list, ids.items[i]);
+}
+
 struct json *images_entry(const struct json *labels, const struct json *references,
 			  const char *image)
 {
@@ -55,10 +123,14 @@ struct json *images_entry(const struct json *labels, const struct json *referenc
 	json_set_string(entry, "image", image ? image : "");
 	set_label(entry, "created", labels, LABEL_CREATED);
 	set_label(entry, "title", labels, LABEL_TITLE);
+	set_label(entry, "notes", labels, LABEL_NOTES);
+	json_set_bool(entry, "pinned", images_is_pinned(labels));
 	set_label(entry, "kind", labels, LABEL_KIND);
+	set_label(entry, "operation", labels, LABEL_OPERATION);
 	set_label(entry, "consistency", labels, LABEL_CONSISTENCY);
 	set_label(entry, "driver", labels, LABEL_DRIVER);
 	set_label(entry, "parent", labels, LABEL_PARENT);
+	set_ancestors(entry, labels);
 	set_label(entry, "lineage", labels, LABEL_LINEAGE);
 	set_number(entry, "bytes", labels, LABEL_BYTES);
 	set_number(entry, "stored", labels, LABEL_STORED);
@@ -106,26 +178,27 @@ static struct json *sorted(const struct json *entries)
 	return result;
 }
 
-struct json *images_list(const struct session *session, struct error **err)
+struct json *images_entries(const struct json *images)
 {
-	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *images = NULL;
 	CLEANUP(cleanup_json_free) struct json *entries = json_new_array();
 
-	json_add_string(json_set_array(filters, "label"), LABEL_ROLE "=snapshot");
-	images = image_list(session->engine, filters, err);
-	if (!images) {
-		error_prefix(err, "cannot list images");
-		return NULL;
-	}
 	json_for_each(image, images) {
 		struct json *entry =
 			images_entry(json_get(image, "Labels"), json_get(image, "RepoTags"),
 				     json_string(image, "Id"));
 
 		json_set_int(entry, "size", json_int(image, "Size"));
+		json_set_int(entry, "committed", json_int(image, "Created"));
 		json_add(entries, entry);
 	}
 	return sorted(entries);
+}
+
+struct json *images_list(const struct session *session, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *images = origin_images(session, err);
+
+	return images ? images_entries(images) : NULL;
 }
 
 static bool equal(const char *a, const char *b)
@@ -147,13 +220,73 @@ bool images_is_of(const struct json *entry, const struct image_source *source)
 	return !*service && equal(source->name, json_string(of, "container"));
 }
 
-struct json *images_used_by(const struct json *containers, const char *image)
+static bool says_so(const struct json *entry, const struct session *session, const char *name)
+{
+	const struct json *source = json_get(entry, "source");
+
+	if (!strcmp(json_string_or(source, "container", ""), name))
+		return true;
+	return !strcmp(json_string_or(source, "service", ""), name) &&
+	       (!session->project ||
+		!strcmp(json_string_or(source, "project", ""), session->project));
+}
+
+struct json *images_of(const struct session *session, const struct json *entries, const char *name,
+		       struct error **err)
+{
+	CLEANUP(target_release) struct target target;
+	struct error *problem = NULL;
+	struct json *result = json_new_array();
+	int status = target_find(session, name, &target, &problem);
+	const struct json *labels = json_path(target.inspect, "Config", "Labels");
+	struct image_source source = {
+		.id = target.id,
+		.name = target.name,
+		.project = target.project,
+		.service = target.service,
+		.lineage = json_string(labels, LABEL_LINEAGE),
+	};
+
+	json_for_each(entry, entries)
+		if (status == 0 ? images_is_of(entry, &source) : says_so(entry, session, name))
+			json_add(result, json_copy(entry));
+	/* An ambiguous name is worth an error even where snapshots match. */
+	if (status < 0 && (problem->kind != ERROR_NOT_FOUND || !json_count(result))) {
+		json_free(result);
+		if (err)
+			*err = problem;
+		else
+			error_free(problem);
+		return NULL;
+	}
+	error_free(problem);
+	return result;
+}
+
+struct json *images_used_by(const struct json *containers, const char *image, const char *id)
 {
 	struct json *names = json_new_array();
 
-	json_for_each(entry, containers)
-		if (equal(image, json_string(entry, "ImageID")) &&
-		    strcmp(json_string_or(json_get(entry, "Labels"), LABEL_ROLE, ""), "helper"))
+	json_for_each(entry, containers) {
+		const struct json *labels = json_get(entry, "Labels");
+
+		/* Once the snapshot was described, the label is all that tells of the image before. */
+		if ((equal(image, json_string(entry, "ImageID")) ||
+		     equal(id, json_string(labels, LABEL_ID))) &&
+		    strcmp(json_string_or(labels, LABEL_ROLE, ""), "helper") != 0)
 			json_add_string(names, target_entry_name(entry));
+	}
 	return names;
+}
+
+bool images_stands_on(const struct json *image, const struct json *below)
+{
+	const struct json *layer = json_first(json_path(image, "RootFS", "Layers"));
+
+	json_for_each(other, json_path(below, "RootFS", "Layers")) {
+		if (!layer || !json_equal(layer, other))
+			return false;
+		layer = json_next(layer);
+	}
+	return true;
 }

@@ -10,11 +10,16 @@
 #include "snapshot/session.h"
 #include "snapshot/target.h"
 
+/* Ids that a snapshot carries of those it came from, its parent among them: 1 KiB of label. */
+#define ANCESTORS_MAX 32
+
 /*
- * images_list(session, err):
+ * images_list(session, err), images_entries(images):
  * Entries as snapshot_list() has them, newest first, without "containers"; to be freed.
+ * ${images}: as origin_images() gives them.
  */
 struct json *images_list(const struct session *session, struct error **err);
+struct json *images_entries(const struct json *images);
 
 /*
  * images_entry(labels, references, image):
@@ -23,6 +28,24 @@ struct json *images_list(const struct session *session, struct error **err);
  */
 struct json *images_entry(const struct json *labels, const struct json *references,
 			  const char *image);
+
+/* images_is_pinned(labels): Whether the label sidesnap.pinned says so. */
+bool images_is_pinned(const struct json *labels);
+
+/* images_tag_count(image): How many tags an image has, an inspect or an entry of a list. */
+size_t images_tag_count(const struct json *image);
+
+/*
+ * images_tag_named(inspect, text): The tag of an image that ${text} means, borrowed; NULL where it
+ * names the image by an id. Engines leave out parts of names that others write.
+ */
+const char *images_tag_named(const struct json *inspect, const char *text);
+
+/*
+ * images_check_move(inspect, name, err): Before ${name} goes from that image to another one:
+ * ERROR_REFUSED where it is the last of a pinned snapshot, which any prune could then take.
+ */
+int images_check_move(const struct json *inspect, const char *name, struct error **err);
 
 /* images_label_json(labels, label): A label that holds JSON, parsed; NULL where it does not. To be freed. */
 struct json *images_label_json(const struct json *labels, const char *label);
@@ -37,7 +60,23 @@ struct image_source {
 };
 bool images_is_of(const struct json *entry, const struct image_source *source);
 
-/* images_used_by(containers, image): Names of containers made from it; an array to be freed. */
-struct json *images_used_by(const struct json *containers, const char *image);
+/* images_stands_on(image, below): Whether the layers of one inspect are those of the other, and maybe more. */
+bool images_stands_on(const struct json *image, const struct json *below);
+
+/*
+ * images_used_by(containers, image, id):
+ * Names of containers made from that image, or from another one of the same snapshot (its
+ * sidesnap.id, which containers inherit; may be NULL or ""); an array to be freed.
+ */
+struct json *images_used_by(const struct json *containers, const char *image, const char *id);
+
+/*
+ * images_of(session, entries, name, err):
+ * The entries that are of a target, copied: of the container or service ${name}, or where there
+ * is none any more, by what snapshots say of their source. To be freed. NULL: ERROR_NOT_FOUND
+ * (neither target nor snapshot), ERROR_USAGE (ambiguous).
+ */
+struct json *images_of(const struct session *session, const struct json *entries, const char *name,
+		       struct error **err);
 
 #endif

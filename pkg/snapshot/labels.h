@@ -10,21 +10,24 @@
 /* On helpers (containers) only */
 #define LABEL_NONCE "sidesnap.nonce"	 /* also the end of the helper's name */
 #define LABEL_FREEZES "sidesnap.freezes" /* comma-separated ids that will be frozen; "" none */
-#define LABEL_PURPOSE "sidesnap.purpose" /* create, restore, verify, measure */
+#define LABEL_PURPOSE "sidesnap.purpose" /* create, describe, restore, ... */
 #define LABEL_TARGET "sidesnap.target"	 /* id of the container that it works for; "" none */
 #define LABEL_RELEASE "sidesnap.release" /* base64url JSON: exec commands to run after a thaw */
 #define LABEL_STARTS "sidesnap.starts" /* id of the container that was stopped and must run again */
+#define LABEL_MAKES "sidesnap.makes"   /* sidesnap.id of the snapshot that it becomes; "" none */
 #define LABEL_OWNER "sidesnap.owner"   /* base64url JSON: whose helper it is (doctor_owner.h) */
-#define LABEL_UNDO "sidesnap.undo"     /* base64url JSON: how doctor rolls a replace back */
+#define LABEL_JOURNAL "sidesnap.journal" /* base64url JSON: how doctor ends a reset or replace */
 
 /* On both */
-#define LABEL_ROLE "sidesnap.role" /* helper, snapshot, set */
+#define LABEL_ROLE "sidesnap.role" /* helper, snapshot, set, base; state on a volume */
 
 /* On snapshots (images); all are always there, empty means absent */
 #define LABEL_KIND "sidesnap.kind"		 /* user, safety */
+#define LABEL_OPERATION "sidesnap.operation"	 /* of safety ones: reset, replace */
 #define LABEL_FORMAT "sidesnap.format"		 /* 1 */
 #define LABEL_ID "sidesnap.id"			 /* 32 hex digits */
 #define LABEL_PARENT "sidesnap.parent"		 /* id of the snapshot that the state came from */
+#define LABEL_ANCESTORS "sidesnap.ancestors"	 /* ids before the parent, nearest first */
 #define LABEL_LINEAGE "sidesnap.lineage"	 /* 32 hex digits, the same for one source */
 #define LABEL_CREATED "sidesnap.created"	 /* RFC 3339, the instant of the state */
 #define LABEL_TITLE "sidesnap.title"		 /* -m */
@@ -34,6 +37,7 @@
 #define LABEL_BYTES "sidesnap.bytes" /* apparent bytes of all trees */
 #define LABEL_STORED "sidesnap.stored"	   /* bytes of packs that this snapshot added */
 #define LABEL_MANIFEST "sidesnap.manifest" /* BLAKE3 of manifest.json */
+#define LABEL_LAYERS "sidesnap.layers"	   /* of the image: one that is built on it has more */
 #define LABEL_OMITTED "sidesnap.omitted" /* names of run-time variables left out, comma-separated */
 #define LABEL_NOT_CAPTURED "sidesnap.not-captured"  /* JSON: [{"path","type","reason"}] */
 #define LABEL_CONTAINER "sidesnap.source.container" /* name */
@@ -44,12 +48,19 @@
 #define LABEL_PROJECT "sidesnap.source.project"	    /* compose project */
 #define LABEL_SERVICE "sidesnap.source.service"	    /* compose service */
 #define LABEL_VERSION "sidesnap.version"	    /* of the tool */
-#define LABEL_NOTES "sidesnap.notes"		    /* later: describe */
-#define LABEL_PINNED "sidesnap.pinned"		    /* later: pin */
+#define LABEL_NOTES "sidesnap.notes"		    /* describe --notes */
+#define LABEL_PINNED "sidesnap.pinned"		    /* "true": rm and prune leave it alone */
+
+/* Bytes of what people write: a title is a line in every list. */
+#define TITLE_MAX 1000
+#define NOTES_MAX 16384
 
 /* Set by people on their containers */
 #define LABEL_FREEZE "sidesnap.freeze"		/* "false": never frozen */
 #define LABEL_DRIVER_OVERRIDE "sidesnap.driver" /* name of the driver, "none" */
+
+/* No label: the comment of an image that we committed, which one that is built on it has not. */
+#define COMMIT_COMMENT_PREFIX "sidesnap "
 
 #define COMPOSE_PROJECT "com.docker.compose.project"
 #define COMPOSE_SERVICE "com.docker.compose.service"

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "base/path.h"
+#include "snapshot/state.h"
 
 void plan_init(struct plan *plan)
 {
@@ -21,6 +22,7 @@ static void plan_tree_release(struct plan_tree *tree)
 {
 	free(tree->name);
 	free(tree->subpath);
+	free(tree->folder);
 	string_list_release(&tree->paths);
 	string_list_release(&tree->excluded);
 	string_list_release(&tree->pages);
@@ -110,6 +112,21 @@ static struct plan_tree *plan_add_tree(struct plan *plan, enum tree_kind kind, c
 	return tree;
 }
 
+/*
+ * What podman mounts of an anonymous volume becomes a VOLUME of the committed image, wherever it
+ * was mounted: the helper gets the folder behind it instead. NULL: not needed.
+ */
+static const char *anonymous_folder(const struct session *session, const struct json *mount)
+{
+	const char *name = json_string_or(mount, "Name", "");
+	const char *folder = json_string_or(mount, "Source", "");
+
+	return engine_is_podman(session->engine) && strlen(name) == 64 &&
+			       strspn(name, "0123456789abcdef") == 64 && *folder == '/'
+		       ? folder
+		       : NULL;
+}
+
 /* VolumeOptions.Subpath of the mount at ${path}; only in HostConfig.Mounts. */
 static const char *mount_subpath(const struct target *target, const char *path)
 {
@@ -175,8 +192,14 @@ static void plan_mount(const struct session *session, const struct target *targe
 		plan_not_captured(plan, path, type, "excluded on request");
 		return;
 	}
-	if (strcmp(type, "volume") == 0 && *name) {
-		plan_add_tree(plan, TREE_VOLUME, name, mount_subpath(target, path), path);
+	if (strcmp(type, "volume") == 0 && strcmp(name, STATE_VOLUME) == 0) {
+		plan_not_captured(plan, path, type, "sidesnap's own notes");
+	} else if (strcmp(type, "volume") == 0 && *name) {
+		struct plan_tree *tree =
+			plan_add_tree(plan, TREE_VOLUME, name, mount_subpath(target, path), path);
+
+		if (!tree->folder && !tree->subpath)
+			tree->folder = memory_strdup(anonymous_folder(session, mount));
 	} else if (strcmp(type, "bind") == 0) {
 		cleanup_free char *clean = path_clean(source);
 
@@ -222,6 +245,7 @@ static void plan_details(const struct create_options *options, struct plan *plan
 				if (!below && !path_is_at_or_under(path, data))
 					continue;
 				tree->page_block = plan->driver.page_block;
+				tree->page_size = plan->driver.page_size;
 				for (size_t g = 0; g < plan->driver.pages.count; g++) {
 					cleanup_free char *glob =
 						below && *below
@@ -309,10 +333,10 @@ struct json *plan_helper_mounts(const struct plan *plan, bool read_only)
 		const struct plan_tree *tree = &plan->trees[i];
 		cleanup_free char *path = plan_tree_mount(i);
 		struct json *mount = json_add_object(mounts), *options;
-		bool volume = tree->kind == TREE_VOLUME;
+		bool volume = tree->kind == TREE_VOLUME && !tree->folder;
 
 		json_set_string(mount, "Type", volume ? "volume" : "bind");
-		json_set_string(mount, "Source", tree->name);
+		json_set_string(mount, "Source", text_or(tree->folder, tree->name));
 		json_set_string(mount, "Target", path);
 		json_set_bool(mount, "ReadOnly", read_only);
 		options = json_set_object(mount, volume ? "VolumeOptions" : "BindOptions");
@@ -359,6 +383,7 @@ struct json *plan_job_trees(const struct plan *plan, const struct create_options
 		json_set_string(item, "mount", mount);
 		set_strings(item, "pages", &tree->pages);
 		json_set_int(item, "page_block", tree->page_block);
+		json_set_int(item, "page_size", tree->page_size);
 		set_strings(item, "excluded", &tree->excluded);
 		json_set_bool(item, "allow_overlay", options->allow_overlay_volume);
 		json_set_bool(item, "seed", false);

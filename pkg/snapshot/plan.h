@@ -18,12 +18,13 @@
 
 struct plan_tree {
 	enum tree_kind kind;
-	char *name;		     /* of the volume, or the bind's source path */
-	char *subpath;		     /* of the volume, or NULL */
+	char *name;    /* of the volume, or the bind's source path */
+	char *subpath; /* of the volume, or NULL */
+	char *folder;  /* on the engine's machine, where the volume cannot be mounted by name */
 	struct string_list paths;    /* in the container */
 	struct string_list excluded; /* relative */
 	struct string_list pages;    /* relative globs */
-	uint32_t page_block;
+	uint32_t page_block, page_size;
 	bool dropped; /* turned out to be a single file: becomes an own file */
 };
 

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "remote/registry.h"
 
 #define REPOSITORY_MAX 255
 #define TAG_MAX 128
@@ -109,17 +110,6 @@ static int check_domain(const char *text, size_t end, struct error **err)
 	return 0;
 }
 
-/* As Docker tells a registry's host from the first part of a path. */
-static bool has_domain(const char *text, size_t slash)
-{
-	if (slash == strlen("localhost") && text_has_prefix(text, "localhost"))
-		return true;
-	for (size_t i = 0; i < slash; i++)
-		if (text[i] == '.' || text[i] == ':' || isupper((unsigned char)text[i]))
-			return true;
-	return false;
-}
-
 static int check_tag(const char *text, size_t start, struct error **err)
 {
 	size_t length = strlen(text + start);
@@ -158,8 +148,8 @@ int reference_parse(const char *text, struct reference *reference, struct error 
 	if (is_image_id(text, end))
 		return refuse(text, 0, "64 hexadecimal digits would be taken for an image's id",
 			      err);
-	if (strchr(text, '/') && has_domain(text, strcspn(text, "/"))) {
-		position = strcspn(text, "/");
+	position = registry_host_length(text);
+	if (position) {
 		if (check_domain(text, position, err) < 0)
 			return -1;
 		position++;

@@ -7,12 +7,14 @@
 
 #include "base/memory.h"
 #include "snapshot/images.h"
-#include "snapshot/reference.h"
+#include "snapshot/labels.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/target.h"
 
 struct removal {
-	char *image;		 /* id */
+	char *image; /* the engine's id */
+	char *id;    /* sidesnap.id */
+	bool pinned;
 	struct string_list tags; /* to remove; none: the image itself, by its id */
 	size_t tag_count;	 /* that the image has in all */
 };
@@ -26,43 +28,10 @@ static void removals_release(struct removals *removals)
 {
 	for (size_t i = 0; i < removals->count; i++) {
 		free(removals->list[i].image);
+		free(removals->list[i].id);
 		string_list_release(&removals->list[i].tags);
 	}
 	free(removals->list);
-}
-
-/* The tag of ${inspect} that ${text} names, or NULL when it names the image by an id. */
-static const char *tag_named(const struct json *inspect, const char *text)
-{
-	struct reference reference = {0};
-	cleanup_free char *full = NULL;
-	const char *found = NULL;
-
-	if (reference_parse(text, &reference, NULL) < 0)
-		return NULL;
-	full = reference_format(&reference);
-	reference_release(&reference);
-	json_for_each(item, json_get(inspect, "RepoTags")) {
-		const char *tag = json_string_or(item, NULL, "");
-
-		/* podman puts a host before short names, docker leaves its own out. */
-		if (!strcmp(tag, full) ||
-		    (text_has_prefix(tag, "localhost/") && !strcmp(tag + 10, full)) ||
-		    (text_has_prefix(full, "docker.io/") && !strcmp(tag, full + 10)) ||
-		    (text_has_prefix(full, "docker.io/library/") && !strcmp(tag, full + 18)))
-			found = tag;
-	}
-	return found;
-}
-
-static size_t tag_count(const struct json *inspect)
-{
-	size_t count = 0;
-
-	json_for_each(item, json_get(inspect, "RepoTags"))
-		if (!strstr(json_string_or(item, NULL, "<none>"), "<none>"))
-			count++;
-	return count;
 }
 
 static struct removal *removal_of(struct removals *removals, const struct json *inspect)
@@ -75,7 +44,12 @@ static struct removal *removal_of(struct removals *removals, const struct json *
 			return &removals->list[i];
 	removals->list = memory_array(removals->list, removals->count + 1, sizeof(*removals->list));
 	removal = &removals->list[removals->count++];
-	*removal = (struct removal){.image = memory_strdup(image), .tag_count = tag_count(inspect)};
+	*removal = (struct removal){
+		.image = memory_strdup(image),
+		.id = memory_strdup(snapshot_label(inspect, LABEL_ID)),
+		.pinned = images_is_pinned(json_path(inspect, "Config", "Labels")),
+		.tag_count = images_tag_count(inspect),
+	};
 	string_list_init(&removal->tags);
 	return removal;
 }
@@ -90,7 +64,7 @@ static int plan_one(const struct session *session, struct removals *removals, co
 
 	if (!inspect)
 		return -1;
-	tag = tag_named(inspect, reference);
+	tag = images_tag_named(inspect, reference);
 	removal = removal_of(removals, inspect);
 	if (tag) {
 		if (!string_list_has(&removal->tags, tag))
@@ -117,23 +91,34 @@ static int plan_one(const struct session *session, struct removals *removals, co
 	return 0;
 }
 
-/* With its last tag an image goes; that must not be one that a container runs on. */
-static int check_use(const struct removal *removal, const struct json *containers, bool force,
-		     struct error **err)
+static const char *name_of(const struct removal *removal)
+{
+	return removal->tags.count ? removal->tags.items[0] : removal->image;
+}
+
+/* With its last tag an image goes; that must not be one that is pinned or that a container runs on. */
+static int check_removal(const struct removal *removal, const struct json *containers, bool force,
+			 struct error **err)
 {
 	CLEANUP(cleanup_json_free)
-	struct json *users = images_used_by(containers, removal->image);
+	struct json *users = images_used_by(containers, removal->image, removal->id);
 	CLEANUP(string_list_release) struct string_list names;
 	cleanup_free char *joined = NULL;
 
-	if (force || removal->tags.count < removal->tag_count || !json_count(users))
+	if (force || removal->tags.count < removal->tag_count)
+		return 0;
+	if (removal->pinned) {
+		error_set(err, ERROR_REFUSED, "snapshot \"%s\" is pinned", name_of(removal));
+		return error_hint(err, "sidesnap unpin %s, or add --force", name_of(removal));
+	}
+	if (!json_count(users))
 		return 0;
 	string_list_init(&names);
 	json_for_each(item, users)
 		string_list_add(&names, json_string(item, NULL));
 	joined = string_list_join(&names, ", ");
-	error_set(err, ERROR_REFUSED, "snapshot \"%s\" is used by container %s",
-		  removal->tags.count ? removal->tags.items[0] : removal->image, joined);
+	error_set(err, ERROR_REFUSED, "snapshot \"%s\" is used by container %s", name_of(removal),
+		  joined);
 	return error_hint(err,
 			  "remove the container first, or add --force to remove the name alone");
 }
@@ -193,7 +178,7 @@ int snapshot_remove(struct session *session, const struct string_list *reference
 	if (!containers)
 		return error_prefix(err, "cannot list containers");
 	for (size_t i = 0; i < removals.count; i++)
-		if (check_use(&removals.list[i], containers, force, err) < 0)
+		if (check_removal(&removals.list[i], containers, force, err) < 0)
 			return -1;
 	if (remove_all(session, &removals, force, report, err) < 0)
 		return -1;

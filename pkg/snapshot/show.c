@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/tar.h"
 #include "snapshot/helper.h"
+#include "snapshot/history.h"
 #include "snapshot/images.h"
 #include "snapshot/labels.h"
 #include "snapshot/snapshot.h"
@@ -81,6 +82,7 @@ static struct json *read_manifest(const struct session *session, const struct js
 	struct helper_specification specification = {
 		.image = json_string(inspect, "Id"),
 		.purpose = "verify",
+		.empty = true,
 	};
 	CLEANUP(cleanup_helper_free) struct helper *helper = NULL;
 	CLEANUP(buffer_release) struct buffer archive;
@@ -193,6 +195,43 @@ static void add_manifest(const struct session *session, struct json *result,
 	json_set(result, "manifest", json_new_null());
 }
 
+static struct json *named(const struct history_node *node)
+{
+	CLEANUP(cleanup_json_free) struct json *described = history_describe(node);
+	struct json *object = json_new_object();
+
+	json_set_string(object, "id", node->id);
+	json_set(object, "references", json_copy(json_get(described, "references")));
+	return object;
+}
+
+/* What it came from and what came from it, as far as it is here. */
+static int add_relatives(const struct session *session, struct json *result, struct error **err)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *entries = images_list(session, err), *described = NULL;
+	CLEANUP(cleanup_history_free) struct history *history = NULL;
+	const struct history_node *node;
+	struct json *children;
+
+	if (!entries)
+		return -1;
+	/* One that was described since has its id from another image; and its own is in no list. */
+	history = history_new(entries);
+	node = history_find(history, json_string_or(result, "id", ""));
+	if (!node)
+		node = history_find_image(history, json_string_or(result, "image", ""));
+	described = node ? history_describe(node) : NULL;
+	json_set_string(result, "parent_state",
+			json_string_or(described, "parent_state", "absent"));
+	json_set(result, "ancestor",
+		 node && node->ancestor ? named(node->ancestor) : json_new_null());
+	children = json_set_array(result, "children");
+	for (size_t i = 0; node && i < node->child_count; i++)
+		json_add(children, named(node->children[i]));
+	return 0;
+}
+
 int snapshot_show(struct session *session, const char *reference, struct json **result,
 		  struct error **err)
 {
@@ -209,9 +248,15 @@ int snapshot_show(struct session *session, const char *reference, struct json **
 	entry = images_entry(json_get(config, "Labels"), json_get(inspect, "RepoTags"),
 			     json_string(inspect, "Id"));
 	json_set_int(entry, "size", json_int(inspect, "Size"));
-	json_set(entry, "containers", images_used_by(containers, json_string(inspect, "Id")));
+	json_set(entry, "containers",
+		 images_used_by(containers, json_string(inspect, "Id"),
+				snapshot_label(inspect, LABEL_ID)));
 	json_set_string(entry, "architecture", json_string_or(inspect, "Architecture", ""));
 	json_set_int(entry, "layers", (int64_t)json_count(json_path(inspect, "RootFS", "Layers")));
+	if (add_relatives(session, entry, err) < 0) {
+		json_free(entry);
+		return -1;
+	}
 	add_keys(entry, "volumes", json_get(config, "Volumes"));
 	add_command(entry, config);
 	add_labels(entry, json_get(config, "Labels"));

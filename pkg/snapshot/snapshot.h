@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "snapshot/keep.h"
 #include "snapshot/session.h"
 
 struct create_options {
@@ -21,7 +22,9 @@ struct create_options {
 	bool image_command;
 	bool allow_overlay_volume;
 	bool force;
-	bool safety;			       /* kind safety instead of user */
+	bool safety;	       /* kind safety instead of user */
+	const char *operation; /* of a safety snapshot: "reset", "replace" */
+	bool leave_stopped;    /* end the running target with the copy, and do not start it again */
 	struct string_list with_environment;   /* names */
 	struct string_list included, excluded; /* absolute paths in the container */
 	uint64_t reserve_bytes;		       /* --min-free; UINT64_MAX: the default */
@@ -31,6 +34,7 @@ struct create_options {
  * snapshot_create(session, options, result, err):
  * {"reference","id","image","target","target_id","parent","lineage","created","title","kind",
  *  "consistency","driver","frozen_ms","hot_bytes","duration_ms","bytes","new_bytes","stored_bytes",
+ *  "consolidated":null|{"layers","bytes","stored_bytes","duration_ms"},
  *  "trees":[{"kind","name","paths","entries","bytes","hash"}],
  *  "own":{"files","bytes","deleted"}, "not_captured":[{"path","type","reason"}],
  *  "frozen":[NAME], "omitted_variables":[NAME]}
@@ -40,7 +44,7 @@ int snapshot_create(struct session *session, const struct create_options *option
 
 /*
  * snapshot_plan(session, options, result, err): --dry-run.
- * {"target","base","driver","consistency","reference","would_freeze":[NAME],"space_needed","space_free",
+ * {"target","base","would_consolidate","driver","consistency","reference","would_freeze":[NAME],"space_needed","space_free",
  *  "trees":[{"kind","name","paths","files","bytes"}],"own":{"files","bytes"},"not_captured":[...],
  *  "omitted_variables":[NAME]}
  */
@@ -51,23 +55,132 @@ int snapshot_plan(struct session *session, const struct create_options *options,
 int snapshot_cancel(struct session *session, const char *target, struct json **result,
 		    struct error **err);
 
-/* ---- list.c, show.c, remove.c, verify.c, containers.c ---- */
+/* ---- list.c, lineage.c, show.c, tag.c, describe.c, remove.c, verify.c, containers.c ---- */
 
 /*
  * snapshot_list(session, target, result, err): Newest first; of one target where not NULL.
- * [{"references":[..],"id","image","created","title","kind","consistency","driver","parent","lineage",
- *   "size","bytes","stored","source":{"container","image","project","service"},"containers":[NAME]}]
+ * [{"references":[..],"id","image","created","title","notes","pinned","kind","operation","consistency",
+ *   "driver","parent","ancestors":[ID],"lineage","size","committed","bytes","stored",
+ *   "source":{"container","id","image","project","service"},"containers":[NAME]}]
  */
 int snapshot_list(struct session *session, const char *target, struct json **result,
 		  struct error **err);
 
-/* snapshot_show(session, reference, result, err): As in list, with all labels, trees, volumes, command, manifest. */
+/*
+ * snapshot_tree(session, target, result, err):
+ * [{"lineage","source":{...},"snapshots":[{...,"images":[ID],"parent_state","ancestor","depth",
+ *   "containers":[NAME],"current":[NAME]}]}], in the order of history_tree(); of the lineages of
+ * one target where not NULL. "current" are the containers whose data came from that snapshot last.
+ */
+int snapshot_tree(struct session *session, const char *target, struct json **result,
+		  struct error **err);
+
+/*
+ * snapshot_log(session, name, result, err):
+ * One snapshot and what it came from, newest first, as in tree without "depth". ${name}: a target,
+ * of which it is where its data came from last; else a snapshot; NULL: the newest of all.
+ */
+int snapshot_log(struct session *session, const char *name, struct json **result,
+		 struct error **err);
+
+/*
+ * snapshot_show(session, reference, result, err): As in list, with all labels, trees, volumes,
+ * command, manifest, "parent_state", "ancestor":{"id","references"} or null, "children":[{...}].
+ */
 int snapshot_show(struct session *session, const char *reference, struct json **result,
 		  struct error **err);
+
+/*
+ * snapshot_tag(session, reference, name, force, result, err):
+ * Another name for a snapshot: {"reference","id","image","moved_from":image or ""}. ERROR_EXISTS
+ * when another image has the name, unless ${force}.
+ */
+int snapshot_tag(struct session *session, const char *reference, const char *name, bool force,
+		 struct json **result, struct error **err);
+
+enum describe_pin { DESCRIBE_KEEP, DESCRIBE_PIN, DESCRIBE_UNPIN };
+
+struct describe_options {
+	const char *reference;
+	const char *title; /* NULL: as it is; "": none */
+	const char *notes; /* the same */
+	enum describe_pin pin;
+};
+
+/*
+ * snapshot_describe(session, options, result, err): describe, pin and unpin.
+ * What a snapshot says of itself changes, its state and sidesnap.id do not; its image does, and
+ * all its tags move to the new one: {"reference","id","image","previous","references":[REF],"title",
+ * "notes","pinned","changed"}. Where nothing changes, "image" and "previous" are the same.
+ */
+int snapshot_describe(struct session *session, const struct describe_options *options,
+		      struct json **result, struct error **err);
 
 /* snapshot_remove(session, references, force, result, err): {"removed":[REF],"deleted_images":N}. */
 int snapshot_remove(struct session *session, const struct string_list *references, bool force,
 		    struct json **result, struct error **err);
+
+/* ---- prune.c ---- */
+
+struct prune_options {
+	const char *target; /* the lineages that it has snapshots in; NULL: all */
+	struct keep_rules rules;
+	bool no_rewrite; /* leave the layers of those that were removed below the others */
+};
+
+/*
+ * snapshot_prune_plan(session, options, result, err): What would go; nothing is changed.
+ * {"lineages":[{"lineage","source":{...},"snapshots":[{...as in tree,"reasons":[WORD]}]}],
+ *  "kept_snapshots","removed_snapshots","bytes" (that those had added),"removed":[REF],"dry_run":true}
+ * A snapshot without a reason goes. ERROR_USAGE: there is no rule.
+ */
+int snapshot_prune_plan(struct session *session, const struct prune_options *options,
+			struct json **result, struct error **err);
+
+/*
+ * snapshot_prune(session, options, plan, result, err):
+ * Remove what ${plan} says, but what must stay by now, unless session->assume_yes: then ${plan} is
+ * of this moment. Then write chains anew, so that the room is freed (prune_rewrite.h). As the plan,
+ * with what was done, and "skipped":[REF],"deleted_images":N,"rewritten":[{"reference","id","image",
+ * "previous","stored_bytes","duration_ms"}]. On failure some are removed and the others are
+ * whole; the error says how many.
+ */
+int snapshot_prune(struct session *session, const struct prune_options *options,
+		   const struct json *plan, struct json **result, struct error **err);
+
+/* ---- push.c, pull.c ---- */
+
+/* Who we are at the registry; both NULL: who docker's configuration says. */
+struct registry_login {
+	const char *username;
+	const char *password;
+};
+
+struct push_options {
+	const struct string_list *references;
+	const char *
+		to; /* REPOSITORY or REPOSITORY:TAG; NULL: each by the name that it was given with */
+	bool lineage; /* what they came from, too */
+	struct registry_login login;
+};
+
+/*
+ * snapshot_push(session, options, result, err):
+ * {"pushed":[{"reference","id","image","digest","layers":{"moved","there"},"bytes","tries"}],
+ *  "duration_ms"}, in the order in which they were sent: what others came from first. Names made
+ * for it are taken away again when the push of them fails; ERROR_EXISTS where another image has one.
+ */
+int snapshot_push(struct session *session, const struct push_options *options, struct json **result,
+		  struct error **err);
+
+/*
+ * snapshot_pull(session, references, login, result, err):
+ * {"pulled":[{"reference","id","image","digest","layers":{"moved","there"},"bytes","tries",
+ * "changed","kept":REF or ""}],"duration_ms"}. "kept" is the name given to a snapshot that lost its
+ * last one to that which was pulled. An image that is no snapshot is ERROR_USAGE, and not kept.
+ */
+int snapshot_pull(struct session *session, const struct string_list *references,
+		  const struct registry_login *login, struct json **result, struct error **err);
 
 /* snapshot_verify(session, reference, result, err): {"reference","ok":true,"packs","chunks","entries","bytes"}; ERROR_DAMAGED. */
 int snapshot_verify(struct session *session, const char *reference, struct json **result,
@@ -81,7 +194,58 @@ int snapshot_verify(struct session *session, const char *reference, struct json 
 int snapshot_containers(struct session *session, bool all, struct json **result,
 			struct error **err);
 
-/* ---- run.c, replace.c ---- */
+/* ---- diff.c ---- */
+
+/* Who hears of each difference, in the order of trees and paths; -1 ends it. */
+struct diff_sink {
+	/* ${tree}: {"kind","name","path"}; ${entry} as docs/reference.md has it. May be NULL. */
+	int (*entry)(void *context, const struct json *tree, const struct json *entry,
+		     struct error **err);
+	void *context;
+};
+
+/*
+ * snapshot_diff(session, from, to, sink, result, err): Snapshots or one of them a container; ${to}
+ * NULL: ${from} against what it came from.
+ * {"from":{"reference","id","image","created","title"}|{"container","container_id","state"},"to":{...},"same",
+ *  "trees":[{"kind","name","path","from":{"entries","bytes"},"to":{...} (absent: only the other has it),
+ *   "state":"same"|"changed"|"added"|"removed","added","removed","changed","metadata","types",
+ *   "added_bytes","removed_bytes","changed_bytes"}], the same sums, "records","skipped","read_bytes","duration_ms"}
+ */
+int snapshot_diff(struct session *session, const char *from, const char *to,
+		  const struct diff_sink *sink, struct json **result, struct error **err);
+
+/*
+ * snapshot_diff_content(session, from, to, path, result, err): One file, by its absolute path.
+ * {"from","to" (as above, with "size" where the file is there),"path","kind":"text","same","diff":TEXT}, or
+ * {...,"kind":"binary","same","ranges":[[OFFSET,LENGTH]] (the first 100000),"count","changed_bytes"}
+ */
+int snapshot_diff_content(struct session *session, const char *from, const char *to,
+			  const char *path, struct json **result, struct error **err);
+
+/* ---- copy.c ---- */
+
+/* Bytes for a person's standard output; -1 ends it. */
+typedef int snapshot_output(void *context, const void *data, size_t size, struct error **err);
+
+/* snapshot_cat(session, source, output, context, err): The regular file at ${source}, "REF:PATH". */
+int snapshot_cat(struct session *session, const char *source, snapshot_output *output,
+		 void *context, struct error **err);
+
+struct copy_options {
+	const char *source;	 /* "REF:PATH" */
+	const char *destination; /* a file or folder of this machine; NULL: a tar to ${output} */
+	bool archive;		 /* -a */
+	bool follow;		 /* -L: a symbolic link at the end of PATH */
+	snapshot_output *output;
+	void *context;
+};
+
+/* snapshot_copy(...): {"reference","path","type","destination","files","bytes","skipped":["PATH: REASON"]}. */
+int snapshot_copy(struct session *session, const struct copy_options *options, struct json **result,
+		  struct error **err);
+
+/* ---- run.c ---- */
 
 struct run_options {
 	const char *reference;
@@ -96,20 +260,36 @@ struct run_options {
 int snapshot_run(struct session *session, const struct run_options *options, struct json **result,
 		 struct error **err);
 
-struct replace_options {
+/* ---- reset.c, replace.c, undo.c ---- */
+
+struct restore_options {
 	const char *target;
-	const char *reference;
+	const char *reference; /* reset: NULL for where its data came from last; not of undo */
 	bool no_start;
-	uint64_t timeout_ms;
+	bool no_safety;	     /* not of undo */
+	uint64_t timeout_ms; /* until ready; 0: 10 minutes */
 };
 
-/* snapshot_replace(...): {"container","name","reference","safety":REF,"restored":[{...}],"ready":true,"duration_ms"}. */
-int snapshot_replace(struct session *session, const struct replace_options *options,
+/*
+ * snapshot_reset(session, options, result, err): The same container, the snapshot's data.
+ * {"container","name","operation","reference","safety":REF or "","restored":[{...}],"restarted":[NAME],
+ *  "notes":[TEXT],"written_bytes","read_bytes","kept_files","removed_files","ready","safety_ms","stop_ms",
+ *  "restore_ms","ready_ms","duration_ms"}
+ */
+int snapshot_reset(struct session *session, const struct restore_options *options,
+		   struct json **result, struct error **err);
+
+/* snapshot_replace(...): The container made anew from the snapshot. As reset, and "recreated":[NAME]. */
+int snapshot_replace(struct session *session, const struct restore_options *options,
 		     struct json **result, struct error **err);
+
+/* snapshot_undo(...): Back to the newest safety snapshot, by the operation that undoes; its result. */
+int snapshot_undo(struct session *session, const struct restore_options *options,
+		  struct json **result, struct error **err);
 
 /* ---- doctor.c ---- */
 
-/* snapshot_doctor(session, dry_run, result, err): {"actions":[{"what","container","detail"}],"problems":[..]}. */
+/* snapshot_doctor(session, dry_run, result, err): {"actions":[{"what","container","detail"}],"problems":[TEXT],"notes":[TEXT]}. */
 int snapshot_doctor(struct session *session, bool dry_run, struct json **result,
 		    struct error **err);
 

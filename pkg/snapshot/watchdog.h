@@ -18,11 +18,14 @@ struct watchdog;
  * which it removes when the owner is dead and all is repaired, so that nobody repairs it again
  * when a person has paused something since; may be NULL. ${release}: commands of the driver to
  * run in a container after it was thawed, an object {id: release JSON}, may be NULL;
- * ${starts}: a container to start again if the owner dies, may be NULL. It answers once it
- * reaches the engine, so that a freeze never begins without it.
+ * ${starts}: a container to start again if the owner dies, may be NULL. Does not wait for it:
+ * watchdog_await() has to come before anything that it is to put right.
  */
 struct watchdog *watchdog_start(const struct engine *engine, const char *helper,
 				const struct json *release, const char *starts, struct error **err);
+
+/* watchdog_await(watchdog, engine, err): Until it reaches the engine, so that no freeze begins without it. */
+int watchdog_await(struct watchdog *watchdog, const struct engine *engine, struct error **err);
 
 /*
  * watchdog_watch(watchdog, id, err):

@@ -2,25 +2,26 @@
  * Going back. Everything here is judged by what the engine shows, not by how far a
  * replace says it came: it may have been killed between any two calls.
  */
-#include "snapshot/replace_undo.h"
+#include "snapshot/journal.h"
 
 #include <string.h>
 
 #include "base/failpoint.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "snapshot/heartbeat.h"
 #include "snapshot/labels.h"
-#include "snapshot/replace_restore.h"
+#include "snapshot/restore_plan.h"
 #include "snapshot/target.h"
 
-#define UNDO_VERSION 1
+#define JOURNAL_VERSION 1
 #define CONTAINERS_MAX 1000
 
 /* ---- the label ---- */
 
-char *undo_encode(const struct json *undo)
+char *journal_encode(const struct json *journal)
 {
-	cleanup_free char *text = json_print(undo, false);
+	cleanup_free char *text = json_print(journal, false);
 
 	return text_base64(text, strlen(text), true);
 }
@@ -44,14 +45,18 @@ static bool container_is_sound(const struct json *item, bool first)
 	       json_is_object(json_get(item, "restart")) && json_is_bool(json_get(item, "running"));
 }
 
-static bool is_sound(const struct json *undo)
+static bool is_sound(const struct json *journal)
 {
-	const struct json *containers = json_get(undo, "containers");
+	const struct json *containers = json_get(journal, "containers");
+	const char *operation = json_string_or(journal, "operation", "");
 	bool first = true;
 
-	if (json_int(undo, "version") != UNDO_VERSION || !json_is_string(json_get(undo, "image")) ||
-	    !json_is_string(json_get(undo, "snapshot")) ||
-	    !json_is_string(json_get(undo, "safety")) || !json_is_array(containers) ||
+	if (json_int(journal, "version") != JOURNAL_VERSION ||
+	    (strcmp(operation, "reset") != 0 && strcmp(operation, "replace") != 0) ||
+	    !json_is_string(json_get(journal, "image")) ||
+	    !json_is_array(json_get(journal, "places")) ||
+	    !json_is_string(json_get(journal, "snapshot")) ||
+	    !json_is_string(json_get(journal, "safety")) || !json_is_array(containers) ||
 	    json_count(containers) == 0 || json_count(containers) > CONTAINERS_MAX)
 		return false;
 	json_for_each(item, containers) {
@@ -62,20 +67,20 @@ static bool is_sound(const struct json *undo)
 	return true;
 }
 
-struct json *undo_decode(const char *text, struct error **err)
+struct json *journal_decode(const char *text, struct error **err)
 {
 	size_t size = 0;
 	cleanup_free uint8_t *bytes = text_unbase64(text, &size);
-	CLEANUP(cleanup_json_free) struct json *undo = NULL;
+	CLEANUP(cleanup_json_free) struct json *journal = NULL;
 
-	undo = bytes ? json_parse((const char *)bytes, size, NULL) : NULL;
-	if (!undo || !is_sound(undo)) {
+	journal = bytes ? json_parse((const char *)bytes, size, NULL) : NULL;
+	if (!journal || !is_sound(journal)) {
 		error_set(err, ERROR_DAMAGED,
-			  "label " LABEL_UNDO " is no journal of a replace that "
-			  "this sidesnap understands");
+			  "label " LABEL_JOURNAL " is no journal of a reset or "
+			  "replace that this sidesnap understands");
 		return NULL;
 	}
-	return STEAL_POINTER(undo);
+	return STEAL_POINTER(journal);
 }
 
 static const char *plain_name(const struct json *inspect)
@@ -85,7 +90,7 @@ static const char *plain_name(const struct json *inspect)
 	return name + (*name == '/');
 }
 
-struct json *undo_container(const char *role, const struct json *inspect, const char *image)
+struct json *journal_container(const char *role, const struct json *inspect, const char *image)
 {
 	const struct json *policy = json_path(inspect, "HostConfig", "RestartPolicy");
 	struct json *item = json_new_object();
@@ -99,14 +104,24 @@ struct json *undo_container(const char *role, const struct json *inspect, const 
 	return item;
 }
 
-char *undo_suffixed(const struct json *container, const char *suffix)
+char *journal_suffixed(const struct json *container, const char *suffix)
 {
 	return memory_printf("%s%s", json_string_or(container, "name", ""), suffix);
 }
 
-const struct json *undo_target(const struct json *undo)
+const struct json *journal_target(const struct json *journal)
 {
-	return json_first(json_get(undo, "containers"));
+	return json_first(json_get(journal, "containers"));
+}
+
+bool journal_is_reset(const struct json *journal)
+{
+	return strcmp(json_string_or(journal, "operation", ""), "reset") == 0;
+}
+
+const char *journal_suffix(const struct json *journal)
+{
+	return journal_is_reset(journal) ? SUFFIX_RESTORING : SUFFIX_OLD;
 }
 
 static bool has_role(const struct json *container, const char *role)
@@ -132,8 +147,8 @@ static bool is_running(const struct json *inspect)
 	return json_bool(json_get(inspect, "State"), "Running");
 }
 
-int undo_set_restart(const struct session *session, const char *id, const struct json *policy,
-		     struct error **err)
+int journal_set_restart(const struct session *session, const char *id, const struct json *policy,
+			struct error **err)
 {
 	CLEANUP(cleanup_json_free)
 	struct json *inspect = container_inspect(session->engine, id, err);
@@ -156,12 +171,12 @@ int undo_set_restart(const struct session *session, const char *id, const struct
 	return 0;
 }
 
-struct json *undo_find_new(const struct session *session, const struct json *container)
+struct json *journal_find_new(const struct session *session, const struct json *container)
 {
 	static const char *const suffixes[] = {SUFFIX_NEW, ""};
 
 	for (size_t i = 0; i < 2; i++) {
-		cleanup_free char *name = undo_suffixed(container, suffixes[i]);
+		cleanup_free char *name = journal_suffixed(container, suffixes[i]);
 		CLEANUP(cleanup_json_free)
 		struct json *found = container_inspect(session->engine, name, NULL);
 
@@ -175,36 +190,64 @@ struct json *undo_find_new(const struct session *session, const struct json *con
 	return NULL;
 }
 
+/* ${timeout_s}: -1 is the container's own, 0 kills. */
 static int stop(const struct session *session, const char *id, int timeout_s, struct error **err)
 {
-	CLEANUP(cleanup_json_free) struct json *inspect = NULL;
-	struct error *problem = NULL;
+	CLEANUP(cleanup_json_free) struct json *inspect = NULL, *now = NULL;
+	cleanup_error struct error *problem = NULL;
+	int result;
 
 	inspect = look(session, id, &problem);
 	if (problem) {
-		error_append(err, problem);
+		error_append(err, STEAL_POINTER(problem));
 		return -1;
 	}
 	if (!inspect || !is_running(inspect))
 		return 0;
 	progress_detail(session->progress, "stopping %s", plain_name(inspect));
-	if (container_stop(session->engine, id, timeout_s, err) < 0)
-		return error_prefix(err, "cannot stop \"%s\"", plain_name(inspect));
-	return 0;
+	/* What waits for its next try cannot be killed, only be kept from it. */
+	result = timeout_s == 0 && !json_bool(json_get(inspect, "State"), "Restarting")
+			 ? container_kill(session->engine, id, "KILL", &problem)
+			 : container_stop(session->engine, id, timeout_s, &problem);
+	if (result == 0)
+		return 0;
+	/* It may have ended between the two calls. */
+	now = look(session, id, NULL);
+	if (now && !is_running(now))
+		return 0;
+	error_append(err, STEAL_POINTER(problem));
+	return error_prefix(err, "cannot stop \"%s\"", plain_name(inspect));
 }
 
-int undo_stop_all(const struct session *session, const struct json *undo, struct error **err)
+int journal_stop_all(const struct session *session, const struct json *journal, struct error **err)
 {
 	static const char *const roles[] = {ROLE_USER, ROLE_FOLLOWER, ROLE_TARGET};
 
 	for (size_t role = 0; role < 3; role++) {
-		json_for_each(container, json_get(undo, "containers")) {
+		json_for_each(container, json_get(journal, "containers")) {
 			if (!has_role(container, roles[role]))
 				continue;
-			if (stop(session, json_string(container, "id"), -1, err) < 0)
+			if (stop(session, json_string(container, "id"), role == 2 ? 0 : -1, err) <
+			    0)
 				return -1;
 		}
 	}
+	return 0;
+}
+
+int journal_give_name(const struct session *session, const char *id, const char *name,
+		      struct error **err)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = container_inspect(session->engine, id, err);
+
+	if (!inspect)
+		return -1;
+	if (strcmp(plain_name(inspect), name) == 0)
+		return 0;
+	if (container_rename(session->engine, id, name, err) < 0)
+		return error_prefix(err, "cannot rename \"%s\" to \"%s\"", plain_name(inspect),
+				    name);
 	return 0;
 }
 
@@ -219,13 +262,16 @@ static bool was_started(const struct json *inspect)
 }
 
 /*
- * Whether a byte of the volumes may have changed. A container that was only created
- * counts: engines fill empty volumes with the image's content then.
+ * Whether a byte of the volumes may have changed: see the rule in the header. A container
+ * that was only created counts: engines fill empty volumes with the image's content then.
  */
-static int volumes_are_touched(const struct session *session, const struct json *undo,
-			       const char *helper_id, bool *touched, struct error **err)
+static int volumes_are_touched(const struct session *session, const struct json *journal,
+			       const char *helper_id, const struct json *old, bool *touched,
+			       struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *helper = NULL, *made = NULL;
+	cleanup_free char *aside =
+		journal_suffixed(journal_target(journal), journal_suffix(journal));
 	struct error *problem = NULL;
 
 	helper = look(session, helper_id, &problem);
@@ -233,19 +279,22 @@ static int volumes_are_touched(const struct session *session, const struct json 
 		error_append(err, problem);
 		return -1;
 	}
-	made = undo_find_new(session, undo_target(undo));
-	*touched = (helper && was_started(helper)) || made;
+	made = journal_is_reset(journal) ? NULL
+					 : journal_find_new(session, journal_target(journal));
+	/* Of a helper that somebody has removed nothing can be told, so the worst is assumed. */
+	*touched = made || (strcmp(plain_name(old), aside) == 0 &&
+			    (!helper || was_started(helper) || json_bool(journal, "half")));
 	return 0;
 }
 
-static int stop_new(const struct session *session, const struct json *undo, struct error **err)
+static int stop_new(const struct session *session, const struct json *journal, struct error **err)
 {
-	json_for_each(container, json_get(undo, "containers")) {
+	json_for_each(container, json_get(journal, "containers")) {
 		CLEANUP(cleanup_json_free) struct json *made = NULL;
 
-		if (has_role(container, ROLE_USER))
+		if (has_role(container, ROLE_USER) || journal_is_reset(journal))
 			continue;
-		made = undo_find_new(session, container);
+		made = journal_find_new(session, container);
 		/* Its state is given up: no need to be polite. */
 		if (made && stop(session, json_string(made, "Id"), 0, err) < 0)
 			return -1;
@@ -253,14 +302,15 @@ static int stop_new(const struct session *session, const struct json *undo, stru
 	return 0;
 }
 
-static int remove_new(const struct session *session, const struct json *undo, struct error **err)
+static int remove_new(const struct session *session, const struct json *journal, struct error **err)
 {
-	json_for_each(container, json_get(undo, "containers")) {
+	json_for_each(container, json_get(journal, "containers")) {
 		for (;;) {
 			CLEANUP(cleanup_json_free) struct json *made = NULL;
 
-			made = has_role(container, ROLE_USER) ? NULL
-							      : undo_find_new(session, container);
+			made = has_role(container, ROLE_USER) || journal_is_reset(journal)
+				       ? NULL
+				       : journal_find_new(session, container);
 			if (!made)
 				break;
 			/* The old one's volumes are named in it, so only new anonymous ones go along. */
@@ -273,7 +323,8 @@ static int remove_new(const struct session *session, const struct json *undo, st
 	return 0;
 }
 
-static int put_back(const struct session *session, const struct json *container, struct error **err)
+int journal_put_back(const struct session *session, const struct json *container, bool start,
+		     struct error **err)
 {
 	const char *id = json_string(container, "id"), *name = json_string(container, "name");
 	CLEANUP(cleanup_json_free) struct json *inspect = NULL;
@@ -293,9 +344,9 @@ static int put_back(const struct session *session, const struct json *container,
 	    container_rename(session->engine, id, name, err) < 0)
 		return error_prefix(err, "cannot give container %.12s its name \"%s\" back", id,
 				    name);
-	if (undo_set_restart(session, id, json_get(container, "restart"), err) < 0)
+	if (journal_set_restart(session, id, json_get(container, "restart"), err) < 0)
 		return -1;
-	if (json_bool(container, "running") && !is_running(inspect)) {
+	if (start && !is_running(inspect)) {
 		progress_detail(session->progress, "starting %s", name);
 		if (container_start(session->engine, id, err) < 0)
 			return error_prefix(err, "cannot start \"%s\" again", name);
@@ -304,55 +355,64 @@ static int put_back(const struct session *session, const struct json *container,
 }
 
 /* All of one role; goes on after a failure. */
-static void put_back_all(const struct session *session, const struct json *undo, const char *role,
-			 struct error **problems)
+static void put_back_all(const struct session *session, const struct json *journal,
+			 const char *role, struct error **problems)
 {
-	json_for_each(container, json_get(undo, "containers")) {
+	json_for_each(container, json_get(journal, "containers")) {
 		struct error *problem = NULL;
 
-		if (has_role(container, role) && put_back(session, container, &problem) < 0)
+		if (has_role(container, role) &&
+		    journal_put_back(session, container, json_bool(container, "running"),
+				     &problem) < 0)
 			error_append(problems, problem);
 	}
 }
 
-static int give_volumes_back(const struct session *session, const struct json *undo,
-			     const struct json *old, struct error **err)
+/* To the state before, where that was kept; else to the snapshot's, which is as whole. */
+static int make_volumes_whole(const struct session *session, const struct json *journal,
+			      const struct json *old, struct error **err)
 {
-	const char *safety = json_string(undo, "safety");
+	const char *safety = json_string(journal, "safety");
+	const char *name = json_string(journal_target(journal), "name");
 	CLEANUP(cleanup_json_free) struct json *image = NULL;
 
-	progress_phase(session->progress, "restoring the volumes from the safety snapshot");
-	image = snapshot_inspect(session, safety, err);
-	if (!image || restore_volumes(session, image, old, json_get(undo, "places"), err) < 0)
-		return error_prefix(err, "cannot restore the volumes of \"%s\" from %s",
-				    json_string(undo_target(undo), "name"), safety);
-	return 0;
+	progress_phase(session->progress, *safety ? "restoring the volumes from the safety snapshot"
+						  : "bringing the restore to its end");
+	image = snapshot_inspect(session, *safety ? safety : json_string(journal, "image"), err);
+	if (image && restore_volumes(session, image, old, journal, err) == 0)
+		return 0;
+	error_prefix(err, "cannot restore the volumes of \"%s\" from %s", name,
+		     *safety ? safety : json_string(journal, "snapshot"));
+	return -1;
 }
 
-static int roll_back(const struct session *session, const struct json *undo, const char *helper_id,
-		     const struct json *old, struct error **err)
+static int roll_back(const struct session *session, const struct json *journal,
+		     const char *helper_id, const struct json *old, enum journal_outcome *outcome,
+		     struct error **err)
 {
 	struct error *problems = NULL;
 	bool touched = false;
 
 	/* Until the volumes are right nothing may use them, and the journal must stay. */
 	if (stop(session, helper_id, 0, err) < 0 ||
-	    volumes_are_touched(session, undo, helper_id, &touched, err) < 0 ||
-	    stop_new(session, undo, err) < 0)
+	    volumes_are_touched(session, journal, helper_id, old, &touched, err) < 0 ||
+	    stop_new(session, journal, err) < 0)
 		return -1;
 	if (touched) {
-		if (undo_stop_all(session, undo, err) < 0 ||
-		    failpoint_error("undo/stopped", err) < 0 ||
-		    give_volumes_back(session, undo, old, err) < 0 ||
-		    failpoint_error("undo/restored", err) < 0)
+		if (journal_stop_all(session, journal, err) < 0 ||
+		    failpoint_error("rollback/stopped", err) < 0 ||
+		    make_volumes_whole(session, journal, old, err) < 0 ||
+		    failpoint_error("rollback/restored", err) < 0)
 			return -1;
+		if (!*json_string(journal, "safety"))
+			*outcome = JOURNAL_FINISHED;
 	}
-	if (remove_new(session, undo, err) < 0)
+	if (remove_new(session, journal, err) < 0)
 		return -1;
-	put_back_all(session, undo, ROLE_TARGET, &problems);
+	put_back_all(session, journal, ROLE_TARGET, &problems);
 	if (!problems)
-		put_back_all(session, undo, ROLE_FOLLOWER, &problems);
-	put_back_all(session, undo, ROLE_USER, &problems);
+		put_back_all(session, journal, ROLE_FOLLOWER, &problems);
+	put_back_all(session, journal, ROLE_USER, &problems);
 	error_append(err, problems);
 	return problems ? -1 : 0;
 }
@@ -364,7 +424,7 @@ static void finish_follower(const struct session *session, const struct json *co
 			    struct error **problems)
 {
 	const char *name = json_string(container, "name"), *id = json_string(container, "id");
-	CLEANUP(cleanup_json_free) struct json *made = undo_find_new(session, container);
+	CLEANUP(cleanup_json_free) struct json *made = journal_find_new(session, container);
 	CLEANUP(cleanup_json_free) struct json *old = NULL;
 	struct error *problem = NULL;
 
@@ -381,20 +441,24 @@ static void finish_follower(const struct session *session, const struct json *co
 	error_append(problems, problem);
 }
 
-static void finish(const struct session *session, const struct json *undo, struct error **problems)
+static void finish(const struct session *session, const struct json *journal,
+		   struct error **problems)
 {
-	json_for_each(container, json_get(undo, "containers")) {
+	json_for_each(container, json_get(journal, "containers")) {
 		CLEANUP(cleanup_json_free) struct json *made = NULL;
 		struct error *problem = NULL;
 
 		if (has_role(container, ROLE_USER)) {
-			if (put_back(session, container, &problem) < 0)
+			if (journal_put_back(session, container, json_bool(container, "running"),
+					     &problem) < 0)
 				error_append(problems, problem);
 			continue;
 		}
+		if (journal_is_reset(journal))
+			continue;
 		if (has_role(container, ROLE_FOLLOWER))
 			finish_follower(session, container, problems);
-		made = undo_find_new(session, container);
+		made = journal_find_new(session, container);
 		if (made && strcmp(plain_name(made), json_string(container, "name")) != 0 &&
 		    container_rename(session->engine, json_string(made, "Id"),
 				     json_string(container, "name"), &problem) < 0)
@@ -402,25 +466,37 @@ static void finish(const struct session *session, const struct json *undo, struc
 	}
 }
 
-int undo_run(const struct session *session, const struct json *undo, const struct json *helper,
-	     enum undo_outcome *outcome, struct error **err)
+int journal_go_back(const struct session *session, const struct json *journal,
+		    const struct json *helper, enum journal_outcome *outcome, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *old = NULL;
 	const char *helper_id = json_string_or(helper, "Id", "");
 	struct error *problems = NULL;
 
-	old = look(session, json_string(undo_target(undo), "id"), &problems);
+	old = look(session, json_string(journal_target(journal), "id"), &problems);
 	if (problems) {
 		error_append(err, problems);
 		return -1;
 	}
-	*outcome = old ? UNDO_ROLLED_BACK : UNDO_FINISHED;
+	*outcome = old ? JOURNAL_ROLLED_BACK : JOURNAL_FINISHED;
 	if (old)
-		roll_back(session, undo, helper_id, old, &problems);
+		roll_back(session, journal, helper_id, old, outcome, &problems);
 	else
-		finish(session, undo, &problems);
+		finish(session, journal, &problems);
 	if (!problems)
 		container_remove(session->engine, helper_id, true, true, &problems);
 	error_append(err, problems);
 	return problems ? -1 : 0;
+}
+
+int journal_take_over(const struct session *session, const struct json *journal,
+		      const struct json *helper, enum journal_outcome *outcome, struct error **err)
+{
+	const char *nonce = json_string_or(json_path(helper, "Config", "Labels"), LABEL_NONCE, "");
+	cleanup_free char *folder = memory_printf("/%s", nonce);
+	CLEANUP(cleanup_heartbeat_stop)
+	struct heartbeat *heartbeat =
+		heartbeat_start(session, json_string_or(helper, "Id", ""), folder, true, err);
+
+	return heartbeat ? journal_go_back(session, journal, helper, outcome, err) : -1;
 }

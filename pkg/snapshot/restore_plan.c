@@ -3,15 +3,18 @@
  * to machine. A snapshot's labels are untrusted; what they can reach are only
  * mounts that the container itself has.
  */
-#include "snapshot/replace_restore.h"
+#include "snapshot/restore_plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/failpoint.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "snapshot/journal.h"
 #include "snapshot/labels.h"
 #include "snapshot/recreate.h"
+#include "snapshot/state.h"
 #include "snapshot/target.h"
 
 #define TREES_MAX 1000
@@ -92,7 +95,7 @@ static bool is_among(const struct json *places, const struct json *mount)
 }
 
 static int place_tree(struct restore_plan *plan, const struct json *inspect,
-		      const struct json *only, const struct json *tree, size_t index,
+		      const struct json *only, bool in_place, const struct json *tree, size_t index,
 		      struct error **err)
 {
 	const struct json *mount = find_mount(tree, inspect);
@@ -106,12 +109,17 @@ static int place_tree(struct restore_plan *plan, const struct json *inspect,
 		return 0;
 	if (!mount) {
 		note(plan,
-		     "is no volume of this container: the new one gets an anonymous volume there",
+		     in_place ? "is no volume of this container: left out"
+			      : "is no volume of this container: the new one gets an anonymous "
+				"volume there",
 		     path);
 		return 0;
 	}
 	if (strcmp(type, "volume") != 0 && strcmp(type, "bind") != 0) {
-		note(plan, "is no volume of this container: it is filled when the container starts",
+		note(plan,
+		     in_place ? "is no volume of this container: left out"
+			      : "is no volume of this container: it is filled when the container "
+				"starts",
 		     path);
 		return 0;
 	}
@@ -139,7 +147,8 @@ static void note_other_volumes(struct restore_plan *plan, const struct json *ins
 }
 
 int restore_plan_make(const struct json *snapshot, const struct json *inspect,
-		      const struct json *only, struct restore_plan *plan, struct error **err)
+		      const struct json *only, bool in_place, struct restore_plan *plan,
+		      struct error **err)
 {
 	const char *text = snapshot_label(snapshot, LABEL_TREES);
 	CLEANUP(cleanup_json_free) struct json *trees = NULL;
@@ -150,6 +159,12 @@ int restore_plan_make(const struct json *snapshot, const struct json *inspect,
 	plan->places = json_new_array();
 	plan->job = json_new_object();
 	json_set_string(plan->job, "operation", "restore");
+#ifdef SIDESNAP_FAILPOINTS
+	if (getenv("SIDESNAP_FAILPOINT"))
+		json_set_string(plan->job, "failpoint", getenv("SIDESNAP_FAILPOINT"));
+#endif
+	json_set_bool(plan->job, "wait", true);
+	json_set_bool(plan->job, "delta", true);
 	json_set_array(plan->job, "trees");
 	json_set_string(plan->job, "manifest", snapshot_label(snapshot, LABEL_MANIFEST));
 	json_set_int(plan->job, "workers", 0);
@@ -158,7 +173,7 @@ int restore_plan_make(const struct json *snapshot, const struct json *inspect,
 		return error_set(err, ERROR_DAMAGED,
 				 "label " LABEL_TREES " of the snapshot is damaged");
 	json_for_each(tree, trees)
-		if (place_tree(plan, inspect, only, tree, index++, err) < 0)
+		if (place_tree(plan, inspect, only, in_place, tree, index++, err) < 0)
 			return -1;
 	note_other_volumes(plan, inspect, trees);
 	return 0;
@@ -185,17 +200,122 @@ void restore_plan_set_marks(struct restore_plan *plan, const struct json *image)
 	}
 }
 
-int restore_with(struct helper *helper, const struct restore_plan *plan, struct json **answer,
-		 struct error **err)
+/* The tree that holds a path of the container, and the path in it; the deepest one. */
+static struct json *tree_at(const struct restore_plan *plan, const char *path, const char **below)
 {
-	if (helper_start(helper, plan->job, NULL, err) < 0)
+	struct json *item = json_first(json_get(plan->job, "trees")), *found = NULL;
+	size_t depth = 0;
+
+	json_for_each(place, plan->places) {
+		const char *root = json_string_or(place, "path", "");
+		const char *rest = path_below(path, root);
+
+		if (rest && *rest && strlen(root) >= depth) {
+			depth = strlen(root);
+			*below = rest;
+			found = item;
+		}
+		item = json_next(item);
+	}
+	return found;
+}
+
+void restore_plan_set_guards(struct restore_plan *plan, const struct json *guards)
+{
+	json_for_each(guard, guards) {
+		cleanup_free char *path = path_clean(json_string_or(guard, NULL, "/"));
+		const char *below = NULL;
+		struct json *tree = tree_at(plan, path, &below);
+
+		if (!tree)
+			continue;
+		if (!json_get(tree, "guards"))
+			json_set_array(tree, "guards");
+		json_add_string(json_get(tree, "guards"), below);
+	}
+}
+
+void restore_plan_set_record(struct restore_plan *plan, const char *container,
+			     const struct json *snapshot, const char *reference,
+			     const char *operation)
+{
+	struct json *record = json_set_object(plan->job, "record");
+	cleanup_free char *now = clock_format(clock_now());
+
+	json_set_string(record, "container", container);
+	json_set_string(record, "snapshot", snapshot_label(snapshot, LABEL_ID));
+	json_set_string(record, "reference", reference);
+	json_set_string(record, "operation", operation);
+	json_set_string(record, "at", now);
+}
+
+/*
+ * The key of a volume's state. Its time of creation stays empty: docker 20.10 tells the root's
+ * ctime for it, which every restore changes. That a volume was made anew shows in the inodes and
+ * ctimes of its files, of which each must be as it was noted.
+ */
+static void set_identity(struct json *tree, const struct json *mount)
+{
+	const char *name = json_string_or(mount, "Source", "");
+	const char *subpath = json_string_or(json_get(mount, "VolumeOptions"), "Subpath", "");
+	cleanup_free char *whole = NULL;
+	struct json *identity;
+
+	if (strcmp(json_string_or(mount, "Type", ""), "volume") != 0)
+		return;
+	whole = *subpath ? memory_printf("%s/%s", name, subpath) : memory_strdup(name);
+	identity = json_set_object(tree, "volume");
+	json_set_string(identity, "name", whole);
+	json_set_string(identity, "created", "");
+}
+
+void restore_plan_use_state(const struct session *session, struct restore_plan *plan)
+{
+	struct json *tree = json_first(json_get(plan->job, "trees"));
+	struct json *mount = state_mount(session);
+
+	/* There is nowhere to note anything. */
+	if (!mount) {
+		json_remove(plan->job, "record");
+		return;
+	}
+	json_for_each(of_tree, plan->mounts) {
+		set_identity(tree, of_tree);
+		tree = json_next(tree);
+	}
+	json_add(plan->mounts, mount);
+	json_set_string(plan->job, "state", STATE_MOUNT);
+}
+
+int restore_begin(struct helper *helper, const struct restore_plan *plan, struct error **err)
+{
+	return helper_start(helper, plan->job, NULL, err);
+}
+
+int restore_finish(struct helper *helper, struct json **answer, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *go = json_new_object();
+	cleanup_free char *now = clock_format(clock_now());
+
+	json_set_string(go, "at", now);
+	if (helper_send(helper, WIRE_GO, go, err) < 0)
 		return -1;
-	failpoint("replace/restoring");
+	failpoint("restore/going");
 	return helper_wait(helper, WIRE_DONE, answer, err);
 }
 
+static void record_going_back(struct restore_plan *plan, const struct json *snapshot,
+			      const struct json *journal)
+{
+	bool back = *json_string_or(journal, "safety", "");
+
+	restore_plan_set_record(plan, json_string(journal_target(journal), "id"), snapshot,
+				json_string(journal, back ? "safety" : "snapshot"),
+				back ? "rollback" : json_string(journal, "operation"));
+}
+
 int restore_volumes(const struct session *session, const struct json *snapshot,
-		    const struct json *inspect, const struct json *only, struct error **err)
+		    const struct json *inspect, const struct json *journal, struct error **err)
 {
 	CLEANUP(cleanup_json_free)
 	struct json *image =
@@ -208,15 +328,20 @@ int restore_volumes(const struct session *session, const struct json *snapshot,
 	struct helper *helper = NULL;
 	int result = -1;
 
-	if (restore_plan_make(snapshot, inspect, only, &plan, err) < 0)
+	if (restore_plan_make(snapshot, inspect, json_get(journal, "places"), true, &plan, err) < 0)
 		goto out;
 	restore_plan_set_marks(&plan, image);
+	restore_plan_set_guards(&plan, json_get(journal, "guards"));
+	record_going_back(&plan, snapshot, journal);
 	result = 0;
-	if (json_count(plan.mounts) == 0)
+	if (json_count(plan.places) == 0)
 		goto out;
+	restore_plan_use_state(session, &plan);
 	specification.mounts = plan.mounts;
 	helper = helper_create(session, &specification, err);
-	result = helper ? restore_with(helper, &plan, NULL, err) : -1;
+	result = helper && restore_begin(helper, &plan, err) == 0
+			 ? restore_finish(helper, NULL, err)
+			 : -1;
 	if (helper && result == 0)
 		result = helper_close(helper, err);
 	helper_free(helper);

@@ -3,15 +3,17 @@
  * container in a namespace that is gone cannot start again: both are found here,
  * before anything is done.
  */
-#include "snapshot/replace_others.h"
+#include "snapshot/restore_others.h"
 
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/path.h"
+#include "snapshot/heartbeat.h"
 #include "snapshot/helper_lock.h"
 #include "snapshot/labels.h"
-#include "snapshot/replace_undo.h"
+#include "snapshot/journal.h"
+#include "snapshot/state.h"
 
 struct search {
 	const struct session *session;
@@ -19,6 +21,7 @@ struct search {
 	const struct restore_plan *plan;
 	struct json *all;		     /* inspects of all other containers */
 	struct json *containers;	     /* of the journal */
+	bool in_place;			     /* the target stays the same container */
 	char *own;			     /* id of the container that we run in, or NULL */
 	struct string_list users, followers; /* names, for the question */
 };
@@ -77,6 +80,10 @@ static bool mounts_overlap(const struct json *mount, const struct json *restored
 	const char *type = json_string_or(mount, "Type", "");
 	const char *other = json_string_or(mount, "Source", "");
 
+	/* a helper that has the folder of a volume (plan.c) */
+	if (strcmp(type, "bind") == 0 &&
+	    strcmp(json_string_or(restored, "Type", ""), "volume") == 0 && strlen(source) == 64)
+		return strstr(other, source) != NULL;
 	if (strcmp(type, json_string_or(restored, "Type", "")) != 0)
 		return false;
 	if (strcmp(type, "volume") == 0)
@@ -88,7 +95,9 @@ static bool uses_volumes(const struct search *search, const struct json *inspect
 {
 	json_for_each(mount, json_get(inspect, "Mounts"))
 		json_for_each(restored, search->plan->mounts)
-			if (mounts_overlap(mount, restored))
+			/* that one all have */
+			if (strcmp(json_string_or(restored, "Target", ""), STATE_MOUNT) != 0 &&
+			    mounts_overlap(mount, restored))
 				return true;
 	return false;
 }
@@ -122,7 +131,7 @@ static int add(struct search *search, const struct json *inspect, const char *ro
 	       struct string_list *names)
 {
 	json_add(search->containers,
-		 undo_container(role, inspect, json_string_or(inspect, "Image", "")));
+		 journal_container(role, inspect, json_string_or(inspect, "Image", "")));
 	string_list_add(names, name_of(inspect));
 	return 0;
 }
@@ -137,10 +146,14 @@ static int find_followers(struct search *search, struct error **err)
 		json_for_each(inspect, search->all) {
 			if (is_listed(search, id_of(inspect)) || !follows(search, inspect))
 				continue;
+			/* One that does not run finds the namespace at its next start. */
+			if (search->in_place && !json_bool(json_get(inspect, "State"), "Running"))
+				continue;
 			if (check_can_stop(search, inspect, "lives in a namespace of the target",
 					   err) < 0)
 				return -1;
-			add(search, inspect, ROLE_FOLLOWER, &search->followers);
+			add(search, inspect, search->in_place ? ROLE_USER : ROLE_FOLLOWER,
+			    search->in_place ? &search->users : &search->followers);
 			found = true;
 		}
 	}
@@ -171,6 +184,83 @@ static int find_users(struct search *search, struct error **err)
 	return 0;
 }
 
+/* What neither runs nor is a helper that is about to has nothing to do with a reset. */
+static bool may_matter(const struct json *entry)
+{
+	const char *state = json_string_or(entry, "State", "");
+
+	return (strcmp(state, "exited") != 0 && strcmp(state, "dead") != 0 &&
+		strcmp(state, "created") != 0) ||
+	       *json_string_or(json_get(entry, "Labels"), LABEL_NONCE, "");
+}
+
+static const char *journal_label(const struct json *inspect)
+{
+	return json_string_or(json_path(inspect, "Config", "Labels"), LABEL_JOURNAL, "");
+}
+
+/* Whether a helper's journal is that of the target: then its name, the lock, settles it. */
+static bool is_of_target(const struct search *search, const struct json *helper)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *journal = journal_decode(journal_label(helper), NULL);
+
+	return journal &&
+	       strcmp(json_string(journal_target(journal), "id"), search->target->id) == 0;
+}
+
+/* A restore has no running helper any more when the service comes up, or when it is rolled back. */
+static bool is_at_work(const struct search *search, const struct json *helper)
+{
+	return *journal_label(helper) ? heartbeat_owner(search->session, helper) != OWNER_DEAD
+				      : helper_is_alive(search->session, helper);
+}
+
+/*
+ * Another helper that has one of the volumes. Where it was killed its journal says what it will
+ * be made: doctor would overwrite what we restore.
+ */
+static int check_helper(const struct search *search, const struct json *helper, struct error **err)
+{
+	if (!uses_volumes(search, helper))
+		return 0;
+	if (is_at_work(search, helper)) {
+		error_set(err, ERROR_BUSY,
+			  "another sidesnap works on a volume of \"%s\" (helper %s)",
+			  search->target->name, name_of(helper));
+		return error_hint(err, "wait for it, then try again");
+	}
+	if (!*journal_label(helper) || is_of_target(search, helper))
+		return 0;
+	error_set(err, ERROR_BUSY,
+		  "a reset or replace of another container with a volume of \"%s\" was interrupted "
+		  "(helper %s)",
+		  search->target->name, name_of(helper));
+	return error_hint(err, "run \"sidesnap doctor\", then try again");
+}
+
+int restore_check_alone(const struct session *session, const struct target *target,
+			const struct restore_plan *plan, struct error **err)
+{
+	const struct search search = {.session = session, .target = target, .plan = plan};
+	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *list = NULL;
+
+	json_add_string(json_set_array(filters, "label"), LABEL_JOURNAL);
+	list = container_list(session->engine, true, filters, err);
+	if (!list)
+		return -1;
+	json_for_each(item, list) {
+		CLEANUP(cleanup_json_free)
+		struct json *helper =
+			container_inspect(session->engine, json_string_or(item, "Id", ""), NULL);
+
+		if (helper && helper_is_ours(helper) && !is_of_target(&search, helper) &&
+		    check_helper(&search, helper, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* All containers but the target; helpers that read one of the volumes are in the way. */
 static int inspect_all(struct search *search, struct error **err)
 {
@@ -184,21 +274,16 @@ static int inspect_all(struct search *search, struct error **err)
 		const char *id = json_string_or(item, "Id", "");
 		CLEANUP(cleanup_json_free) struct json *inspect = NULL;
 
-		if (strcmp(id, search->target->id) == 0)
+		if (strcmp(id, search->target->id) == 0 || (search->in_place && !may_matter(item)))
 			continue;
 		/* One that is gone meanwhile is no error. */
 		inspect = container_inspect(search->session->engine, id, NULL);
 		if (!inspect)
 			continue;
-		if (!helper_is_ours(inspect)) {
+		if (!helper_is_ours(inspect))
 			json_add(search->all, STEAL_POINTER(inspect));
-		} else if (uses_volumes(search, inspect) &&
-			   helper_is_alive(search->session, inspect)) {
-			error_set(err, ERROR_BUSY,
-				  "another sidesnap works on a volume of \"%s\" (helper %s)",
-				  search->target->name, name_of(inspect));
-			return error_hint(err, "wait for it, then try again");
-		}
+		else if (check_helper(search, inspect, err) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -218,16 +303,20 @@ static char *make_question(const struct search *search)
 				     "there outside of volumes are lost)",
 				     followers)
 			   : memory_strdup("");
-	return memory_printf("replacing \"%s\" %s%s%s; go on?", search->target->name, stops,
-			     *users && *followers ? ", and " : "", makes);
+	return memory_printf("%s \"%s\" %s%s%s; go on?",
+			     search->in_place ? "resetting" : "replacing", search->target->name,
+			     stops, *users && *followers ? ", and " : "", makes);
 }
 
-int replace_find_others(const struct session *session, const struct target *target,
-			const struct restore_plan *plan, struct json *containers, char **question,
-			struct error **err)
+int restore_find_others(const struct session *session, const struct target *target,
+			const struct restore_plan *plan, const struct json *journal,
+			char **question, struct error **err)
 {
-	struct search search = {
-		.session = session, .target = target, .plan = plan, .containers = containers};
+	struct search search = {.session = session,
+				.target = target,
+				.plan = plan,
+				.containers = json_get(journal, "containers"),
+				.in_place = journal_is_reset(journal)};
 	int result = -1;
 
 	*question = NULL;
