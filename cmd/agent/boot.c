@@ -283,9 +283,10 @@ static int restore_what_is_due(struct boot *boot, struct error **err)
 	bool is_due = false, own_is_due;
 
 	boot->was_booted = own_is_settled(boot);
+	boot->root_is_writable = root_is_writable(boot);
 	for (size_t i = 0; i < boot->place_count; i++)
 		is_due |= !boot_place_is_settled(boot, &boot->places[i]);
-	own_is_due = root_is_writable(boot) && !boot->was_booted;
+	own_is_due = boot->root_is_writable && !boot->was_booted;
 	if (!is_due && !own_is_due)
 		return 0;
 	handle_signals(boot);

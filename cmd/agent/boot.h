@@ -26,6 +26,7 @@ struct boot_place {
 struct boot {
 	struct privilege privilege;
 	enum volume_wish wish;
+	bool root_is_writable;
 	bool was_booted; /* this container, to the end, at an earlier start */
 	int root_fd, store_fd;
 	struct manifest manifest;

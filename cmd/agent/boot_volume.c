@@ -21,12 +21,13 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "boot.h"
-#include "tree/restore.h"
+#include "tree/restore_volume.h"
 
 #define LOCK_WAIT_MS (60U * 60 * 1000)
 #define LOCK_QUIET_MS 2000 /* said only when it takes longer */
 #define IDLE_WAIT_MS 60000 /* for another container that has not begun */
 #define POLL_MS 50
+#define BOOT_STATES_NAME "state" /* in the container's own /.sidesnap */
 
 static int open_without_links(const char *path)
 {
@@ -160,11 +161,19 @@ void boot_close_places(struct boot *boot)
 	boot->place_count = 0;
 }
 
+/* A consolidated snapshot's tree has another hash than before, and is the same. */
+static void read_mark(const struct boot_place *place, struct mark *mark)
+{
+	mark_read(place->fd, mark);
+	if (mark->state != MARK_NONE && tree_record_is(place->tree, &mark->tree))
+		mark->tree = place->tree->hash;
+}
+
 bool boot_place_is_settled(const struct boot *boot, const struct boot_place *place)
 {
 	struct mark mark;
 
-	mark_read(place->fd, &mark);
+	read_mark(place, &mark);
 	/* This container has begun its life on it: another snapshot in it was put there on purpose. */
 	if (boot->was_booted && mark.state == MARK_RESTORED)
 		return true;
@@ -196,7 +205,7 @@ static int decide(struct boot *boot, struct boot_place *place, struct mark *mark
 	bool in_layer;
 	int is_empty;
 
-	mark_read(place->fd, mark);
+	read_mark(place, mark);
 	string_list_init(&inner);
 	find_inner(boot, place, &inner, &in_layer);
 	is_empty =
@@ -254,7 +263,7 @@ static int wait_for_other(struct boot *boot, struct boot_place *place, struct er
 	struct mark mark;
 
 	for (;;) {
-		mark_read(place->fd, &mark);
+		read_mark(place, &mark);
 		if (mark.state == MARK_RESTORED && hash_equal(&mark.tree, &place->tree->hash))
 			return 0;
 		if (somebody_restores(place->fd))
@@ -299,13 +308,47 @@ static int fail_mid_restore(void *context, const struct restore_totals *totals, 
 	return failpoint_error("boot/mid-restore", err);
 }
 
+/* For the first reset: what is restored now need not be read then. -1 where none can be left. */
+static int open_boot_states(const struct boot *boot)
+{
+	if (!boot->root_is_writable || boot->store_fd < 0)
+		return -1;
+	if (mkdirat(boot->store_fd, BOOT_STATES_NAME, 0700) < 0 && errno != EEXIST)
+		return -1;
+	return openat(boot->store_fd, BOOT_STATES_NAME,
+		      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* A tree that is mounted at several paths may be in several volumes. */
+static char *boot_state_name(const struct boot *boot, const struct boot_place *place)
+{
+	size_t tree = (size_t)(place->tree - boot->manifest.trees), path = 0;
+
+	while (place->tree->paths.items[path] != place->path)
+		path++;
+	return path ? memory_printf("%zu.%zu.state", tree, path) : memory_printf("%zu.state", tree);
+}
+
 static int restore_place(struct boot *boot, struct boot_place *place, uint64_t *bytes,
 			 struct error **err)
 {
+	cleanup_free char *name = boot_state_name(boot, place);
+	cleanup_fd int states_fd = open_boot_states(boot);
 	struct mark mark = {.state = MARK_RESTORING,
 			    .tree = place->tree->hash,
 			    .replaced = boot->wish == VOLUME_REPLACE};
-	struct restore_options options = {.workers = boot->workers, .progress = fail_mid_restore};
+	struct volume_plan plan = {
+		.root_fd = place->fd,
+		.store = boot->store,
+		.tree = place->tree,
+		.options = {.workers = boot->workers, .progress = fail_mid_restore},
+		.restoring = mark,
+		.restored = mark,
+		.state_fd = states_fd,
+		.state_name = name,
+		.key = {.volume = "", .created = ""},
+		.boot_state_fd = -1,
+	};
 	struct restore_totals totals = {0};
 	struct string_list inner;
 	bool in_layer;
@@ -314,14 +357,12 @@ static int restore_place(struct boot *boot, struct boot_place *place, uint64_t *
 	find_inner(boot, place, &inner, &in_layer);
 	string_list_release(&inner);
 	/* Another tree's place within this one must not be swept away with the extras. */
-	options.remove_extra = !in_layer;
-	if (mark_write(place->fd, &mark, err) < 0 || failpoint_error("boot/after-begin", err) < 0 ||
-	    tree_restore(place->fd, boot->store, place->tree, &options, &totals, err) < 0 ||
-	    failpoint_error("boot/before-mark", err) < 0)
+	plan.options.remove_extra = !in_layer;
+	plan.restored.state = MARK_RESTORED;
+	if (volume_restore_all(&plan, &totals, err) < 0)
 		return -1;
-	mark.state = MARK_RESTORED;
 	*bytes = totals.bytes;
-	return mark_write(place->fd, &mark, err);
+	return 0;
 }
 
 static int advise(const struct boot *boot, const struct boot_place *place, struct error **err)

@@ -235,6 +235,16 @@ void channel_send(enum wire_type type, struct json *json)
 	json_free(json);
 }
 
+void channel_send_data(const void *data, size_t size)
+{
+	pthread_mutex_lock(&outgoing.lock);
+	flush(true);
+	if (wire_encode(&outgoing.pending, WIRE_DATA, data, size) < 0)
+		_exit(ERROR_FAILED);
+	flush(true);
+	pthread_mutex_unlock(&outgoing.lock);
+}
+
 void channel_send_last(enum wire_type type, struct json *json, int code)
 {
 	uint64_t end = clock_monotonic_ms() + LAST_WAIT_MS;

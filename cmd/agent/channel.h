@@ -35,6 +35,9 @@ int channel_expect(enum wire_type type, struct message *message, struct error **
 /* channel_send(type, json): A control frame; returns when it is written. json is freed (NULL: empty). */
 void channel_send(enum wire_type type, struct json *json);
 
+/* channel_send_data(data, size): WIRE_DATA. */
+void channel_send_data(const void *data, size_t size);
+
 /*
  * channel_send_last(type, json, code):
  * From any thread, whatever the others do: send it if the other side reads within two

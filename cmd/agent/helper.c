@@ -11,7 +11,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -19,7 +21,9 @@
 #include "base/memory.h"
 #include "channel.h"
 #include "job.h"
-#include "tree/manifest.h"
+#include "store/format.h"
+#include "store/page_hash.h"
+#include "tree/own.h"
 
 #ifndef SIDESNAP_VERSION
 #define SIDESNAP_VERSION "0"
@@ -27,8 +31,12 @@
 
 #define TREES_MAX 256
 
+#define GENTLE_NICE 10
+#define IO_WEIGHT_LOW ((2 << 13) | 7) /* best effort, lowest level (linux/ioprio.h) */
+#define IO_WHO_PROCESS 1
+
 static const char tree_members[] =
-	"kind name mount paths pages page_block excluded allow_overlay seed";
+	"kind name mount paths pages page_block page_size excluded allow_overlay seed parent_seed";
 
 static int parse_tree(struct job_tree *tree, const struct json *json, struct error **err)
 {
@@ -44,10 +52,12 @@ static int parse_tree(struct job_tree *tree, const struct json *json, struct err
 	tree->mount = memory_strdup(mount);
 	tree->allow_overlay = json_bool(json, "allow_overlay");
 	tree->has_seed = json_bool(json, "seed");
+	tree->has_parent_seed = json_bool(json, "parent_seed");
 	if (job_strings(json, "paths", &tree->paths, err) < 0 ||
 	    job_strings(json, "pages", &tree->pages, err) < 0 ||
 	    job_strings(json, "excluded", &tree->excluded, err) < 0 ||
-	    job_uint(json, "page_block", 1U << 18, &tree->page_block, err) < 0)
+	    job_uint(json, "page_block", CHUNK_SIZE_MAX, &tree->page_block, err) < 0 ||
+	    job_uint(json, "page_size", PAGE_SIZE_MAX, &tree->page_size, err) < 0)
 		return -1;
 	if (!tree->paths.count)
 		return error_set(err, ERROR_USAGE, "tree \"%s\" of the job has no path",
@@ -103,29 +113,17 @@ void job_tree_source(const struct job_tree *tree, struct tree_source *source)
 	source->root_fd = tree->fd;
 	source->pages = &tree->pages;
 	source->page_block = (uint32_t)tree->page_block;
+	source->page_size = (uint32_t)tree->page_size;
 	source->excluded = &tree->excluded;
 	source->allow_overlay = tree->allow_overlay;
 }
 
 int job_dropped(const struct json *job, struct string_list *list, struct error **err)
 {
-	static const char *const always[] = {
-		"/dev",
-		"/proc",
-		"/sys",
-		"/run/secrets",
-		"/etc/hosts",
-		"/etc/hostname",
-		"/etc/resolv.conf",
-		"/.dockerenv",
-		"/run/.containerenv",
-		STORE_DIRECTORY,
-	};
 	const char *agent_path = json_string(job, "agent_path");
 	const char *slash = agent_path ? strrchr(agent_path, '/') : NULL;
 
-	for (size_t i = 0; i < sizeof(always) / sizeof(*always); i++)
-		string_list_add(list, always[i]);
+	own_add_hidden(list);
 	if (slash && slash > agent_path) {
 		cleanup_free char *directory =
 			memory_strndup(agent_path, (size_t)(slash - agent_path));
@@ -133,6 +131,12 @@ int job_dropped(const struct json *job, struct string_list *list, struct error *
 		string_list_add(list, directory);
 	}
 	return job_strings(json_get(job, "own"), "mounts", list, err);
+}
+
+void helper_work_gently(void)
+{
+	(void)setpriority(PRIO_PROCESS, 0, GENTLE_NICE);
+	(void)syscall(SYS_ioprio_set, IO_WHO_PROCESS, 0, IO_WEIGHT_LOW);
 }
 
 static int greet(struct error **err)
@@ -165,9 +169,9 @@ static int do_job(const struct json *job, struct error **err)
 		const char *name;
 		int (*run)(const struct json *job, struct error **err);
 	} operations[] = {
-		{"capture", helper_capture},
-		{"measure", helper_measure},
-		{"restore", helper_restore},
+		{"capture", helper_capture}, {"consolidate", helper_consolidate},
+		{"diff", helper_diff},	     {"extract", helper_extract},
+		{"measure", helper_measure}, {"restore", helper_restore},
 		{"verify", helper_verify},
 	};
 	const char *operation = json_string_or(job, "operation", "");
@@ -207,7 +211,10 @@ static void wait_for_end(void)
 	}
 }
 
-/* "sidesnap cancel" sends TERM, the engine does at its end: say so, so that nobody takes it for a crash. */
+/*
+ * "sidesnap cancel" sends its own signal; the others are what an engine sends when it ends, or
+ * somebody who stops the container. Say so, so that nobody takes either for a crash.
+ */
 static void *wait_for_signal(void *context)
 {
 	const sigset_t *signals = context;
@@ -216,7 +223,15 @@ static void *wait_for_signal(void *context)
 
 	while (sigwait(signals, &number) != 0)
 		;
-	error_set(&err, ERROR_CANCELLED, "cancelled by \"sidesnap cancel\"");
+	if (number == WIRE_CANCEL_SIGNAL) {
+		error_set(&err, ERROR_CANCELLED, "cancelled by \"sidesnap cancel\"");
+	} else {
+		error_set(&err, ERROR_ENGINE,
+			  "the helper container was stopped: the engine is being stopped, or "
+			  "somebody ran \"docker stop\"");
+		error_hint(&err, "when the engine is there again, run \"sidesnap doctor\", then "
+				 "try again");
+	}
 	channel_send_last(WIRE_FAILED, wire_error_json(err), 128 + number);
 }
 
@@ -227,8 +242,11 @@ static void *wait_for_signal(void *context)
 static void block_signals(sigset_t *signals)
 {
 	sigemptyset(signals);
+	sigaddset(signals, WIRE_CANCEL_SIGNAL);
+	/* TERM is what the engine sends; the others may come from people */
 	sigaddset(signals, SIGTERM);
 	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGQUIT);
 	pthread_sigmask(SIG_BLOCK, signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }

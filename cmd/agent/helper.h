@@ -11,6 +11,9 @@
 #include "tree/capture.h"
 
 int helper_capture(const struct json *job, struct error **err);
+int helper_consolidate(const struct json *job, struct error **err);
+int helper_diff(const struct json *job, struct error **err);
+int helper_extract(const struct json *job, struct error **err);
 int helper_measure(const struct json *job, struct error **err);
 int helper_restore(const struct json *job, struct error **err);
 int helper_verify(const struct json *job, struct error **err);
@@ -20,8 +23,8 @@ struct job_tree {
 	enum tree_kind kind;
 	char *name, *mount;
 	struct string_list paths, pages, excluded;
-	uint64_t page_block;
-	bool allow_overlay, has_seed;
+	uint64_t page_block, page_size;
+	bool allow_overlay, has_seed, has_parent_seed;
 	int fd;
 };
 
@@ -36,6 +39,12 @@ void job_trees_release(struct job_trees *trees);
 
 /* job_tree_source(tree, source): For capture_tree() and tree_measure(). */
 void job_tree_source(const struct job_tree *tree, struct tree_source *source);
+
+/*
+ * helper_work_gently(): The calling thread, and those that it starts from now on, leave
+ * processor and disk to others. It cannot be undone.
+ */
+void helper_work_gently(void);
 
 /* job_dropped(job, list): Paths that are never own files: the job's mounts and what engines make. */
 int job_dropped(const struct json *job, struct string_list *list, struct error **err);

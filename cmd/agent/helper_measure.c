@@ -1,8 +1,6 @@
 /*
  * The measure job, for dry runs: the sizes that a capture would find. It writes nothing.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -11,7 +9,7 @@
 #include "job.h"
 #include "layer.h"
 
-static const char measure_members[] = "operation trees container own agent_path failpoint";
+static const char measure_members[] = "operation trees container own agent_path min_free failpoint";
 
 static int run_measure(struct capture_job *state, struct error **err)
 {
@@ -22,18 +20,19 @@ static int run_measure(struct capture_job *state, struct error **err)
 
 	if (job_check_members(state->job, measure_members, err) < 0)
 		return -1;
-	state->root_fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (state->root_fd < 0)
-		return error_set_errno(err, errno, "cannot open the helper's root");
-	state->store_fd = layer_open_store(state->root_fd, false, &problem);
-	if (state->store_fd < 0 && problem && problem->kind != ERROR_NOT_FOUND) {
+	if (view_open_root(&state->base, err) < 0)
+		return -1;
+	if (view_open_store(&state->base, false, &problem) < 0 && problem &&
+	    problem->kind != ERROR_NOT_FOUND) {
 		error_append(err, problem);
 		return -1;
 	}
 	error_free(problem);
-	if ((state->store_fd >= 0 && capture_job_parent(state, err) < 0) ||
+	if ((state->base.store_fd >= 0 && capture_job_parent(state, err) < 0) ||
 	    job_trees_open(&state->trees, state->job, err) < 0 ||
-	    layer_free_space(state->root_fd, &available, NULL, err) < 0)
+	    layer_reserve_init(&state->reserve, state->base.root_fd, state->job, err) < 0 ||
+	    layer_reserve_permit(&state->reserve, 0, err) < 0 ||
+	    layer_free_space(state->base.root_fd, &available, NULL, err) < 0)
 		return -1;
 	channel_send(WIRE_READY, NULL);
 	done = json_new_object();
@@ -61,7 +60,7 @@ static int run_measure(struct capture_job *state, struct error **err)
 		string_list_release(&skipped);
 	}
 	if (capture_job_own(state, true, err) < 0 ||
-	    (state->own && state->target_fd >= 0 && own_run(state->own, err) < 0)) {
+	    (state->own && state->root.fd >= 0 && own_run(state->own, err) < 0)) {
 		json_free(done);
 		return -1;
 	}

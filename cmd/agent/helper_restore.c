@@ -6,172 +6,373 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/failpoint.h"
+#include "base/io.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "channel.h"
 #include "helper.h"
 #include "job.h"
 #include "layer.h"
 #include "tree/mark.h"
 #include "tree/own.h"
-#include "tree/restore.h"
+#include "tree/restore_volume.h"
+#include "view.h"
 
 /* Restores by boots of other containers are waited for this long. */
 #define LOCK_WAIT_MS 10000
+#define TREES_MAX 1000
 
-struct opened_snapshot {
-	int root_fd, store_fd;
-	struct manifest manifest;
-	struct store *store;
-};
-
-static void opened_snapshot_init(struct opened_snapshot *snapshot)
+/* The snapshot whose image the helper is made from. */
+static int open_snapshot(struct snapshot_view *snapshot, const struct json *job, struct error **err)
 {
-	memset(snapshot, 0, sizeof(*snapshot));
-	snapshot->root_fd = snapshot->store_fd = -1;
-	manifest_init(&snapshot->manifest);
-}
-
-static void opened_snapshot_release(struct opened_snapshot *snapshot)
-{
-	store_free(snapshot->store);
-	manifest_release(&snapshot->manifest);
-	if (snapshot->store_fd >= 0)
-		close(snapshot->store_fd);
-	if (snapshot->root_fd >= 0)
-		close(snapshot->root_fd);
-}
-
-/* ${expected}: the hash that the image's label names, or empty. */
-static int open_snapshot(struct opened_snapshot *snapshot, const char *expected, struct error **err)
-{
-	struct hash hash;
-	char digits[HASH_HEX_SIZE];
-
-	snapshot->root_fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (snapshot->root_fd < 0)
-		return error_set_errno(err, errno, "cannot open the helper's root");
-	snapshot->store_fd = layer_open_store(snapshot->root_fd, false, err);
-	if (snapshot->store_fd < 0 ||
-	    manifest_read(&snapshot->manifest, snapshot->store_fd, &hash, err) < 0)
+	if (view_open_root(snapshot, err) < 0 || view_open_store(snapshot, false, err) < 0)
 		return -1;
-	hash_format(&hash, digits);
-	if (*expected && strcmp(expected, digits) != 0)
-		return error_set(err, ERROR_DAMAGED,
-				 "the manifest has the hash %s, but the image's label says %s",
-				 digits, expected);
-	snapshot->store = manifest_store(&snapshot->manifest, snapshot->store_fd, err);
-	return snapshot->store ? 0 : -1;
+	return view_read_checked(snapshot, json_string_or(job, "manifest", ""), 0, err);
 }
 
-struct restore_progress {
-	uint64_t files, bytes, total_bytes; /* of the trees that are finished; of all */
+/* One of the job's trees. */
+struct restored_tree {
+	const struct tree_record *tree;
+	const struct json *item;
+	int fd;
+	struct string_list guards;
+	char *state_name; /* of its volume; NULL: none */
+	struct volume_restore *volume;
 };
+
+struct restore_session {
+	struct snapshot_view snapshot;
+	const struct json *job;
+	struct restored_tree *trees;
+	size_t count;
+	int state_fd, volumes_fd, containers_fd, boot_state_fd; /* of states; -1: none */
+	char *record_name;
+	struct restore_totals done; /* of the trees that are finished */
+	uint64_t total_bytes;
+};
+
+static void session_init(struct restore_session *session, const struct json *job)
+{
+	memset(session, 0, sizeof(*session));
+	view_init(&session->snapshot);
+	session->job = job;
+	session->state_fd = session->volumes_fd = session->containers_fd = -1;
+	session->boot_state_fd = -1;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static void session_release(struct restore_session *session)
+{
+	for (size_t i = 0; i < session->count; i++) {
+		struct restored_tree *tree = &session->trees[i];
+
+		volume_restore_free(tree->volume);
+		string_list_release(&tree->guards);
+		free(tree->state_name);
+		close_fd(tree->fd);
+	}
+	free(session->trees);
+	free(session->record_name);
+	close_fd(session->state_fd);
+	close_fd(session->volumes_fd);
+	close_fd(session->containers_fd);
+	close_fd(session->boot_state_fd);
+	view_release(&session->snapshot);
+}
 
 static int report_restore(void *context, const struct restore_totals *totals, struct error **err)
 {
-	const struct restore_progress *progress = context;
+	const struct restore_session *session = context;
 
 	(void)err;
-	channel_progress("restore", progress->files + totals->files,
-			 progress->bytes + totals->bytes, progress->total_bytes);
+	channel_progress("restore", session->done.files + totals->files,
+			 session->done.bytes + totals->bytes, session->total_bytes);
 	return failpoint_error("restore/mid", err);
 }
 
-/* ${marked}: the hash of another tree that the volume shall count as, or NULL. */
-static int restore_one(struct opened_snapshot *snapshot, const struct tree_record *tree,
-		       const char *mount, const struct hash *marked, unsigned workers,
-		       struct restore_progress *progress, struct restore_totals *totals,
-		       struct error **err)
-{
-	cleanup_fd int fd = open(mount, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct restore_options options = {.workers = workers,
-					  .remove_extra = true,
-					  .progress = report_restore,
-					  .progress_context = progress};
-	struct mark mark = {.state = MARK_RESTORING, .tree = tree->hash};
+/* ---- the volume of states ---- */
 
+static int open_below(int parent, const char *name, struct error **err)
+{
+	int fd;
+
+	if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
+		return error_set_errno(err, errno, "cannot make \"%s\" in the volume of states",
+				       name);
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return error_set_errno(err, errno, "cannot open \"%s\"", mount);
-	if (mark_lock(fd, LOCK_WAIT_MS, err) < 0 || mark_write(fd, &mark, err) < 0 ||
-	    failpoint_error("restore/before", err) < 0 ||
-	    tree_restore(fd, snapshot->store, tree, &options, totals, err) < 0 ||
-	    failpoint_error("restore/before-mark", err) < 0)
-		return -1;
-	mark.state = MARK_RESTORED;
-	if (marked) {
-		mark.tree = *marked;
-		/* Its container has acted on that wish before, and would throw this state away. */
-		mark.replaced = true;
-	}
-	return mark_write(fd, &mark, err);
+		return error_set_errno(err, errno, "cannot open \"%s\" in the volume of states",
+				       name);
+	return fd;
 }
 
-static int restore_all(struct opened_snapshot *snapshot, const struct json *job, struct error **err)
+static int open_states(struct restore_session *session, struct error **err)
 {
-	CLEANUP(cleanup_json_free) struct json *done = json_new_object();
-	struct json *answers = json_set_array(done, "trees");
-	struct restore_progress progress = {0};
+	const char *state = json_string(session->job, "state");
+	const char *boot_state = json_string(session->job, "boot_state");
+
+	if (boot_state)
+		session->boot_state_fd =
+			open(boot_state, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (!state)
+		return 0;
+	session->state_fd = open(state, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (session->state_fd < 0)
+		return error_set_errno(err, errno, "cannot open \"%s\"", state);
+	session->volumes_fd = open_below(session->state_fd, "volumes", err);
+	if (session->volumes_fd < 0)
+		return -1;
+	session->containers_fd = open_below(session->state_fd, "containers", err);
+	return session->containers_fd < 0 ? -1 : 0;
+}
+
+/* ---- the record of where a container's data came from ---- */
+
+static int check_record(struct restore_session *session, struct error **err)
+{
+	const struct json *record = json_get(session->job, "record");
+	const char *id = json_string_or(record, "container", "");
+
+	if (!record)
+		return 0;
+	if (job_check_members(record, "container snapshot reference operation at", err) < 0)
+		return -1;
+	if (strlen(id) != 64 || strspn(id, "0123456789abcdef") != 64)
+		return error_set(err, ERROR_USAGE, "the record of the job names no container");
+	if (session->containers_fd < 0)
+		return error_set(err, ERROR_USAGE, "the job has a record, but no state");
+	session->record_name = memory_printf("%s.json", id);
+	return 0;
+}
+
+static int remove_record(const struct restore_session *session, struct error **err)
+{
+	return session->record_name
+		       ? state_remove(session->containers_fd, session->record_name, err)
+		       : 0;
+}
+
+static int write_record(const struct restore_session *session, struct error **err)
+{
+	cleanup_free char *text = NULL;
+
+	if (!session->record_name)
+		return 0;
+	text = json_print(json_get(session->job, "record"), false);
+	return io_write_file_atomic(session->containers_fd, session->record_name, text,
+				    strlen(text), 0600, err);
+}
+
+/* ---- opening ---- */
+
+static int fill_plan(struct restore_session *session, struct restored_tree *tree, uint64_t workers,
+		     struct volume_plan *plan, struct error **err)
+{
+	const char *mark = json_string(tree->item, "mark");
+	const struct json *volume = json_get(tree->item, "volume");
+	bool delta = json_bool(session->job, "delta");
+
+	*plan = (struct volume_plan){
+		.root_fd = tree->fd,
+		.store = session->snapshot.store,
+		.tree = tree->tree,
+		.options = {.workers = (unsigned)workers,
+			    .remove_extra = true,
+			    .delta = delta,
+			    .trust_catalog = manifest_is_of_this_run(&session->snapshot.manifest),
+			    .guards = &tree->guards,
+			    .progress = report_restore,
+			    .progress_context = session},
+		.restoring = {.state = MARK_RESTORING, .tree = tree->tree->hash},
+		.restored = {.state = MARK_RESTORED, .tree = tree->tree->hash},
+		.state_fd = -1,
+		.boot_state_fd = session->boot_state_fd,
+	};
+	if (mark) {
+		if (!hash_parse(mark, &plan->restored.tree))
+			return error_set(err, ERROR_USAGE, "a mark of the job is no hash");
+		/* Its container has acted on that wish before, and would throw this state away. */
+		plan->restored.replaced = true;
+	}
+	if (volume && session->volumes_fd >= 0) {
+		char digits[HASH_HEX_SIZE];
+		struct hash hash;
+
+		plan->key.volume = json_string_or(volume, "name", "");
+		plan->key.created = json_string_or(volume, "created", "");
+		hash_data(&hash, plan->key.volume, strlen(plan->key.volume));
+		hash_format(&hash, digits);
+		tree->state_name = memory_printf("%s.state", digits);
+		plan->state_name = tree->state_name;
+		plan->state_fd = session->volumes_fd;
+	}
+	return 0;
+}
+
+static int open_tree(struct restore_session *session, const struct json *item, uint64_t workers,
+		     struct error **err)
+{
+	const struct manifest *manifest = &session->snapshot.manifest;
+	struct restored_tree *tree = &session->trees[session->count++];
+	const char *mount = json_string(item, "mount");
+	struct volume_plan plan;
+	uint64_t index = 0;
+
+	tree->item = item;
+	tree->fd = -1;
+	string_list_init(&tree->guards);
+	if (job_check_members(item, "index mount mark volume guards earlier", err) < 0 ||
+	    job_check_members(json_get(item, "volume"), "name created", err) < 0 ||
+	    job_strings(item, "guards", &tree->guards, err) < 0)
+		return -1;
+	if (!mount || !manifest->tree_count ||
+	    !json_uint_checked(item, "index", manifest->tree_count - 1, &index) ||
+	    manifest->trees[index].kind == TREE_OWN)
+		return error_set(err, ERROR_USAGE, "a tree of the job does not exist");
+	tree->tree = &manifest->trees[index];
+	session->total_bytes += tree->tree->bytes;
+	tree->fd = open(mount, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (tree->fd < 0)
+		return error_set_errno(err, errno, "cannot open \"%s\"", mount);
+	/* Held to the end: two restores of one volume, or a boot's, never mix. */
+	if (mark_lock(tree->fd, LOCK_WAIT_MS, err) < 0 ||
+	    fill_plan(session, tree, workers, &plan, err) < 0)
+		return -1;
+	/* Nothing is touched, or even stopped, for a snapshot that is damaged. */
+	if (json_bool(session->job, "wait") &&
+	    tree_verify(session->snapshot.store, tree->tree, err) < 0)
+		return -1;
+	tree->volume = volume_restore_open(&plan, err);
+	return tree->volume ? 0 : -1;
+}
+
+static int open_all(struct restore_session *session, struct error **err)
+{
+	const struct json *trees = json_get(session->job, "trees");
 	uint64_t workers = 0;
 
-	if (job_uint(job, "workers", 256, &workers, err) < 0)
+	if (json_count(trees) > TREES_MAX)
+		return error_set(err, ERROR_USAGE, "more than %d trees", TREES_MAX);
+	if (job_uint(session->job, "workers", 256, &workers, err) < 0 ||
+	    open_states(session, err) < 0 || check_record(session, err) < 0)
 		return -1;
-	for (int pass = 0; pass < 2; pass++) {
-		json_for_each(item, json_get(job, "trees")) {
-			uint64_t index = 0;
-			const char *mount = json_string(item, "mount");
-			const struct tree_record *tree;
-			struct restore_totals totals = {0};
-			const char *mark = json_string(item, "mark");
-			struct hash marked;
-			struct json *answer;
-
-			if (job_check_members(item, "index mount mark", err) < 0)
-				return -1;
-			if (mark && !hash_parse(mark, &marked))
-				return error_set(err, ERROR_USAGE, "a mark of the job is no hash");
-			if (!mount || !snapshot->manifest.tree_count ||
-			    !json_uint_checked(item, "index", snapshot->manifest.tree_count - 1,
-					       &index) ||
-			    snapshot->manifest.trees[index].kind == TREE_OWN)
-				return error_set(err, ERROR_USAGE,
-						 "a tree of the job does not exist");
-			tree = &snapshot->manifest.trees[index];
-			if (pass == 0) {
-				progress.total_bytes += tree->bytes;
-				continue;
-			}
-			if (restore_one(snapshot, tree, mount, mark ? &marked : NULL,
-					(unsigned)workers, &progress, &totals, err) < 0)
-				return error_prefix(err, "cannot restore \"%s\"",
-						    tree->paths.items[0]);
-			progress.files += totals.files;
-			progress.bytes += totals.bytes;
-			answer = json_add_object(answers);
-			json_set_int(answer, "bytes", (int64_t)totals.bytes);
-			json_set_int(answer, "written_bytes", (int64_t)totals.written_bytes);
-			json_set_int(answer, "files", (int64_t)totals.files);
-			json_set_int(answer, "removed", (int64_t)totals.removed);
-		}
-		if (pass == 0)
-			channel_send(WIRE_READY, NULL);
+	session->trees = memory_zalloc((json_count(trees) + 1) * sizeof(*session->trees));
+	json_for_each(item, trees) {
+		if (open_tree(session, item, workers, err) < 0)
+			return -1;
 	}
-	channel_send(WIRE_DONE, STEAL_POINTER(done));
+	return 0;
+}
+
+/* ---- the restore ---- */
+
+static int failed_at(const struct restored_tree *tree, struct error **err)
+{
+	return error_prefix(err, "cannot restore \"%s\"", tree->tree->paths.items[0]);
+}
+
+/* Each step for all volumes: a service must not find the guard of one beside half of another. */
+static int restore_all(struct restore_session *session, struct error **err)
+{
+	for (size_t i = 0; i < session->count; i++) {
+		if (volume_restore_begin(session->trees[i].volume, err) < 0)
+			return failed_at(&session->trees[i], err);
+	}
+	for (size_t i = 0; i < session->count; i++) {
+		struct restore_totals totals;
+
+		if (volume_restore_fill(session->trees[i].volume, err) < 0)
+			return failed_at(&session->trees[i], err);
+		volume_restore_totals(session->trees[i].volume, &totals);
+		session->done.files += totals.files;
+		session->done.bytes += totals.bytes;
+	}
+	for (size_t i = 0; i < session->count; i++) {
+		if (volume_restore_end(session->trees[i].volume, err) < 0)
+			return failed_at(&session->trees[i], err);
+	}
+	return 0;
+}
+
+static struct json *describe(const struct restore_session *session)
+{
+	struct json *done = json_new_object();
+	struct json *answers = json_set_array(done, "trees");
+
+	for (size_t i = 0; i < session->count; i++) {
+		struct volume_restore *volume = session->trees[i].volume;
+		struct json *answer = json_add_object(answers);
+		struct restore_totals totals;
+
+		volume_restore_totals(volume, &totals);
+		json_set_int(answer, "bytes", (int64_t)totals.bytes);
+		json_set_int(answer, "written_bytes", (int64_t)totals.written_bytes);
+		json_set_int(answer, "read_bytes", (int64_t)totals.read_bytes);
+		json_set_int(answer, "files", (int64_t)totals.files);
+		json_set_int(answer, "kept_files", (int64_t)totals.kept_files);
+		json_set_int(answer, "removed", (int64_t)totals.removed);
+		json_set_string(answer, "state",
+				state_verdict_name(volume_restore_verdict(volume)));
+	}
+	return done;
+}
+
+/* The helper may have been ready long before: the record's time is that of the first change. */
+static int wait_for_go(const struct restore_session *session, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *go = NULL;
+	struct json *record = json_get(session->job, "record");
+	struct message message;
+
+	if (channel_expect(WIRE_GO, &message, err) < 0)
+		return -1;
+	go = message_json(&message, err);
+	message_release(&message);
+	if (!go || job_check_members(go, "at", err) < 0)
+		return -1;
+	if (record && json_string(go, "at"))
+		json_set_string(record, "at", json_string(go, "at"));
+	return 0;
+}
+
+static int restore_job(struct restore_session *session, struct error **err)
+{
+	const struct json *job = session->job;
+
+	if (job_check_members(job,
+			      "operation trees manifest workers wait delta state boot_state record "
+			      "failpoint",
+			      err) < 0 ||
+	    open_snapshot(&session->snapshot, job, err) < 0 || open_all(session, err) < 0)
+		return -1;
+	channel_send(WIRE_READY, NULL);
+	if ((json_bool(job, "wait") && wait_for_go(session, err) < 0) ||
+	    remove_record(session, err) < 0 || failpoint_error("restore/record-removed", err) < 0 ||
+	    restore_all(session, err) < 0 || write_record(session, err) < 0 ||
+	    failpoint_error("restore/recorded", err) < 0)
+		return -1;
+	channel_send(WIRE_DONE, describe(session));
 	return 0;
 }
 
 int helper_restore(const struct json *job, struct error **err)
 {
-	struct opened_snapshot snapshot;
-	int result = -1;
+	struct restore_session session;
+	int result;
 
-	opened_snapshot_init(&snapshot);
-	if (job_check_members(job, "operation trees manifest workers failpoint", err) == 0 &&
-	    open_snapshot(&snapshot, json_string_or(job, "manifest", ""), err) == 0)
-		result = restore_all(&snapshot, job, err);
-	opened_snapshot_release(&snapshot);
+	session_init(&session, job);
+	result = restore_job(&session, err);
+	session_release(&session);
 	return result;
 }
 
@@ -182,7 +383,7 @@ static void report_verify(void *context, uint64_t stored_bytes)
 	channel_progress("verify", 0, stored_bytes, *total);
 }
 
-static int verify_agent(const struct opened_snapshot *snapshot, struct error **err)
+static int verify_agent(const struct snapshot_view *snapshot, struct error **err)
 {
 	struct hash hash;
 
@@ -196,8 +397,7 @@ static int verify_agent(const struct opened_snapshot *snapshot, struct error **e
 	return 0;
 }
 
-static int verify_trees(const struct opened_snapshot *snapshot, uint64_t *entries,
-			struct error **err)
+static int verify_trees(const struct snapshot_view *snapshot, uint64_t *entries, struct error **err)
 {
 	for (size_t i = 0; i < snapshot->manifest.tree_count; i++) {
 		const struct tree_record *tree = &snapshot->manifest.trees[i];
@@ -216,7 +416,7 @@ static int verify_trees(const struct opened_snapshot *snapshot, uint64_t *entrie
 	return 0;
 }
 
-static int verify_all(struct opened_snapshot *snapshot, struct error **err)
+static int verify_all(struct snapshot_view *snapshot, struct error **err)
 {
 	struct store_verify_totals totals = {0};
 	struct json *done;
@@ -241,13 +441,13 @@ static int verify_all(struct opened_snapshot *snapshot, struct error **err)
 
 int helper_verify(const struct json *job, struct error **err)
 {
-	struct opened_snapshot snapshot;
+	struct snapshot_view snapshot;
 	int result = -1;
 
-	opened_snapshot_init(&snapshot);
+	view_init(&snapshot);
 	if (job_check_members(job, "operation manifest failpoint", err) == 0 &&
-	    open_snapshot(&snapshot, json_string_or(job, "manifest", ""), err) == 0)
+	    open_snapshot(&snapshot, job, err) == 0)
 		result = verify_all(&snapshot, err);
-	opened_snapshot_release(&snapshot);
+	view_release(&snapshot);
 	return result;
 }

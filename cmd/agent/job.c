@@ -57,24 +57,6 @@ int job_uint(const struct json *object, const char *key, uint64_t maximum, uint6
 			 (unsigned long long)maximum);
 }
 
-/* A path as text or base64, without a leading "./"; NULL: absent or bad. */
-static char *member_path(const struct json *json, const char *key)
-{
-	cleanup_free char *encoded_key = memory_printf("%s64", key);
-	const char *text = json_string(json, key), *encoded = json_string(json, encoded_key);
-	size_t size = 0;
-	char *bytes;
-
-	if (!encoded)
-		return memory_strdup(text);
-	bytes = (char *)text_unbase64(encoded, &size);
-	if (bytes && strlen(bytes) != size) {
-		free(bytes);
-		return NULL;
-	}
-	return bytes;
-}
-
 static void strip_dots(char *path)
 {
 	size_t skip = 0, size = strlen(path);
@@ -167,7 +149,7 @@ int job_member_parse(struct job_member *parsed, const struct json *json, struct 
 
 	if (job_check_members(json, entry_members, err) < 0)
 		return -1;
-	parsed->path = member_path(json, "path");
+	parsed->path = json_bytes(json, "path");
 	if (!parsed->path)
 		return error_set(err, ERROR_USAGE, "a stream's member has no path");
 	strip_dots(parsed->path);
@@ -175,8 +157,8 @@ int job_member_parse(struct job_member *parsed, const struct json *json, struct 
 	member->deleted = json_bool(json, "deleted");
 	if (member->deleted)
 		return 0;
-	parsed->link = member_path(json, "link");
-	parsed->hardlink = member_path(json, "hardlink");
+	parsed->link = json_bytes(json, "link");
+	parsed->hardlink = json_bytes(json, "hardlink");
 	if (parsed->hardlink)
 		strip_dots(parsed->hardlink);
 	member->link = parsed->link;
@@ -229,14 +211,7 @@ void job_member_release(struct job_member *member)
 
 void job_set_path(struct json *object, const char *path)
 {
-	cleanup_free char *encoded = NULL;
-
-	if (text_is_utf8(path)) {
-		json_set_string(object, "path", path);
-		return;
-	}
-	encoded = text_base64(path, strlen(path), false);
-	json_set_string(object, "path64", encoded);
+	json_set_bytes(object, "path", path);
 }
 
 void job_add_path(struct json *array, const char *path)

@@ -17,10 +17,13 @@
 #include "base/io.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "base/text.h"
+#include "job.h"
 #include "tree/manifest.h"
 #include "tree/own_place.h"
 
 #define STORE_NAME (STORE_DIRECTORY + 1)
+#define RESERVE_MIN (1ULL << 30)
 #define CAPABILITY_ATTRIBUTE "security.capability"
 
 int layer_open_store(int root_fd, bool make, struct error **err)
@@ -64,6 +67,40 @@ int layer_free_space(int root_fd, uint64_t *bytes, uint64_t *size, struct error 
 	if (size)
 		*size = (uint64_t)status.f_blocks * status.f_frsize;
 	return 0;
+}
+
+int layer_reserve_init(struct layer_reserve *reserve, int root_fd, const struct json *job,
+		       struct error **err)
+{
+	uint64_t available, size = 0;
+
+	reserve->root_fd = root_fd;
+	reserve->written = 0;
+	if (layer_free_space(root_fd, &available, &size, err) < 0)
+		return -1;
+	reserve->min_free = size / 20 > RESERVE_MIN ? size / 20 : RESERVE_MIN;
+	return job_uint(job, "min_free", 1ULL << 53, &reserve->min_free, err);
+}
+
+int layer_reserve_permit(void *context, uint64_t bytes, struct error **err)
+{
+	struct layer_reserve *reserve = context;
+	cleanup_free char *left = NULL, *wanted = NULL;
+	uint64_t available = 0, needed = bytes + reserve->written + bytes;
+
+	if (layer_free_space(reserve->root_fd, &available, NULL, err) < 0)
+		return -1;
+	if (available >= needed && available - needed >= reserve->min_free) {
+		reserve->written += bytes;
+		return 0;
+	}
+	left = text_format_size(available);
+	wanted = text_format_size(reserve->min_free);
+	error_set(err, ERROR_NO_SPACE,
+		  "the engine's disk has %s left, of which the snapshot takes more than is to be "
+		  "used: %s are to stay free",
+		  left, wanted);
+	return error_hint(err, "make room at the engine, or lower the reserve with --min-free");
 }
 
 int layer_hash_file(int directory_fd, const char *name, struct hash *hash, struct error **err)

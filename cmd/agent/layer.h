@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "store/hash.h"
+#include "store/writer.h"
 
 /*
  * layer_open_store(root_fd, make, err):
@@ -16,6 +18,22 @@
  * ERROR_REFUSED. Where it is absent it is made with ${make}, else ERROR_NOT_FOUND.
  */
 int layer_open_store(int root_fd, bool make, struct error **err);
+
+/*
+ * How much of the engine's disk is left alone. What was written is needed again while
+ * commit copies it.
+ */
+struct layer_reserve {
+	int root_fd;
+	uint64_t min_free, written; /* bytes: to stay free, and written so far */
+};
+
+/* layer_reserve_init(reserve, root_fd, job, err): By the job's "min_free", or the larger of 1 GiB and 5 %. */
+int layer_reserve_init(struct layer_reserve *reserve, int root_fd, const struct json *job,
+		       struct error **err);
+
+/* A store_permit whose context is a struct layer_reserve: ERROR_NO_SPACE. One thread at a time. */
+store_permit layer_reserve_permit;
 
 /* layer_free_space(root_fd, bytes, size, err): What may still be written there; of all in *size (may be NULL). */
 int layer_free_space(int root_fd, uint64_t *bytes, uint64_t *size, struct error **err);

@@ -20,6 +20,9 @@
 #include "tree/own.h"
 #include "tree/restore.h"
 #include "tree/seed.h"
+#include "view.h"
+
+#define PAGE_SIZE_DEFAULT (8U << 10)
 
 static int usage(void)
 {
@@ -38,61 +41,96 @@ static int fill_manifest(struct manifest *manifest, const char *directory, struc
 {
 	char *now = clock_format(clock_now());
 	cleanup_free char *absolute = realpath(directory, NULL);
+	struct tree_record *tree;
 
 	manifest->id = text_random_hex(16);
 	manifest->parent = memory_strdup("");
 	manifest->lineage = memory_strdup(manifest->id);
 	manifest->created = now;
 	manifest->architecture = memory_strdup(MANIFEST_ARCHITECTURE);
-	manifest->trees = memory_zalloc(sizeof(*manifest->trees));
-	tree_record_init(&manifest->trees[0]);
-	manifest->tree_count = 1;
-	manifest->trees[0].kind = TREE_VOLUME;
-	free(manifest->trees[0].name);
-	manifest->trees[0].name = memory_strdup("packed");
+	tree = manifest_add_tree(manifest);
+	tree->kind = TREE_VOLUME;
+	tree->name = memory_strdup("packed");
 	if (!absolute)
 		return error_set_errno(err, errno, "cannot resolve \"%s\"", directory);
-	string_list_add(&manifest->trees[0].paths, absolute);
+	string_list_add(&tree->paths, absolute);
+	return 0;
+}
+
+/* The snapshot that is in the store already, if there is one. */
+struct earlier_pack {
+	struct snapshot_view view;
+	struct earlier *files;
+};
+
+static void release_earlier(struct earlier_pack *before)
+{
+	earlier_free(before->files);
+	view_release(&before->view);
+}
+
+static int open_earlier(struct earlier_pack *before, const char *store, struct error **err)
+{
+	struct snapshot_view *view = &before->view;
+
+	view->store_fd = open_directory(store, err);
+	if (view->store_fd < 0 || view_read_if_there(view, err) < 0)
+		return -1;
+	if (view->store && view->manifest.tree_count)
+		before->files = earlier_of_catalog(view->store, &view->manifest.trees[0].root,
+						   manifest_is_of_this_run(&view->manifest));
+	return 0;
+}
+
+static int pack_into(struct manifest *manifest, struct earlier_pack *before, const char *directory,
+		     struct tree_source *source, struct error **err)
+{
+	int store_fd = before->view.store_fd;
+	struct capture_options options = {.store_fd = store_fd, .known = before->view.store};
+	CLEANUP(cleanup_capture_free) struct capture *capture = capture_open(&options, err);
+	struct store_writer_totals totals;
+	char digits[HASH_HEX_SIZE];
+	struct hash hash;
+
+	if (!capture)
+		return -1;
+	source->earlier = before->files;
+	if (fill_manifest(manifest, directory, err) < 0 ||
+	    capture_tree(capture, source, &manifest->trees[0], NULL, err) < 0 ||
+	    capture_finish(capture, &manifest->packs, &manifest->pack_count, &totals, err) < 0)
+		return -1;
+	/* those that were there belong to it too */
+	manifest_add_packs(manifest, before->view.manifest.packs, before->view.manifest.pack_count);
+	manifest_note_run(manifest);
+	if (manifest_write(manifest, store_fd, &hash, err) < 0)
+		return -1;
+	hash_format(&hash, digits);
+	printf("manifest %s\nraw %llu\nnew %llu\nstored %llu\n", digits,
+	       (unsigned long long)totals.raw_bytes, (unsigned long long)totals.new_bytes,
+	       (unsigned long long)totals.stored_bytes);
 	return 0;
 }
 
 static int pack(const char *directory, const char *store, const struct string_list *pages,
 		struct error **err)
 {
-	cleanup_fd int root_fd = open_directory(directory, err), store_fd = -1;
-	struct capture_options options = {0};
-	struct tree_source source = {.pages = pages};
-	struct store_writer_totals totals;
-	CLEANUP(cleanup_capture_free) struct capture *capture = NULL;
+	cleanup_fd int root_fd = open_directory(directory, err);
+	struct tree_source source = {.pages = pages, .page_size = PAGE_SIZE_DEFAULT};
+	struct earlier_pack before = {.files = NULL};
 	struct manifest manifest;
-	struct hash hash;
-	int result = -1;
+	int result;
 
 	if (root_fd < 0)
 		return -1;
 	if (mkdir(store, 0755) < 0 && errno != EEXIST)
 		return error_set_errno(err, errno, "cannot make \"%s\"", store);
-	store_fd = open_directory(store, err);
-	if (store_fd < 0)
-		return -1;
-	options.store_fd = store_fd;
 	source.root_fd = root_fd;
-	capture = capture_open(&options, err);
-	if (!capture)
-		return -1;
 	manifest_init(&manifest);
-	if (fill_manifest(&manifest, directory, err) == 0 &&
-	    capture_tree(capture, &source, &manifest.trees[0], NULL, err) == 0 &&
-	    capture_finish(capture, &manifest.packs, &manifest.pack_count, &totals, err) == 0 &&
-	    manifest_write(&manifest, store_fd, &hash, err) == 0) {
-		char digits[HASH_HEX_SIZE];
-
-		hash_format(&hash, digits);
-		printf("manifest %s\nraw %llu\nnew %llu\nstored %llu\n", digits,
-		       (unsigned long long)totals.raw_bytes, (unsigned long long)totals.new_bytes,
-		       (unsigned long long)totals.stored_bytes);
-		result = 0;
-	}
+	view_init(&before.view);
+	result = open_earlier(&before, store, err);
+	if (result == 0)
+		result = pack_into(&manifest, &before, directory, &source, err);
+	release_earlier(&before);
 	manifest_release(&manifest);
 	return result;
 }
@@ -118,39 +156,51 @@ int agent_pack(int count, char **arguments)
 	return result < 0 ? agent_report(err) : 0;
 }
 
-static int unpack(const char *path, uint64_t index, const char *directory, bool replace,
-		  struct error **err)
+/* The snapshot in a store on the host. */
+static int open_packed(struct snapshot_view *view, const char *store, struct error **err)
 {
-	cleanup_fd int store_fd = open_directory(path, err), root_fd = -1;
-	CLEANUP(cleanup_store_free) struct store *store = NULL;
-	struct restore_options options = {.remove_extra = true};
-	struct restore_totals totals;
-	struct manifest manifest;
-	int result = -1, is_empty;
+	view->store_fd = open_directory(store, err);
+	return view->store_fd < 0 ? -1 : view_read_checked(view, "", 0, err);
+}
 
-	if (store_fd < 0)
-		return -1;
+static int unpack_tree(const struct snapshot_view *view, uint64_t index, const char *directory,
+		       bool replace, struct error **err)
+{
+	const struct manifest *manifest = &view->manifest;
+	struct restore_options options = {.remove_extra = true};
+	cleanup_fd int root_fd = -1;
+	struct restore_totals totals;
+	int is_empty;
+
+	if (index >= manifest->tree_count || manifest->trees[index].kind == TREE_OWN)
+		return error_set(err, ERROR_NOT_FOUND, "the store has no tree %llu to unpack",
+				 (unsigned long long)index);
 	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
 		return error_set_errno(err, errno, "cannot make \"%s\"", directory);
 	root_fd = open_directory(directory, err);
-	if (root_fd < 0)
+	is_empty = root_fd < 0 ? -1 : volume_is_empty(root_fd, view->store, NULL, NULL, NULL, err);
+	if (is_empty < 0)
 		return -1;
-	manifest_init(&manifest);
-	if (manifest_read(&manifest, store_fd, NULL, err) == 0 &&
-	    (store = manifest_store(&manifest, store_fd, err))) {
-		is_empty = volume_is_empty(root_fd, store, NULL, NULL, NULL, err);
-		if (index >= manifest.tree_count || manifest.trees[index].kind == TREE_OWN)
-			error_set(err, ERROR_NOT_FOUND, "the store has no tree %llu to unpack",
-				  (unsigned long long)index);
-		else if (is_empty == 0 && !replace) {
-			error_set(err, ERROR_EXISTS, "\"%s\" is not empty", directory);
-			error_hint(err, "unpack into another folder, or give --replace: what is in "
-					"it and not in the store is then deleted");
-		} else if (is_empty >= 0)
-			result = tree_restore(root_fd, store, &manifest.trees[index], &options,
-					      &totals, err);
+	if (!is_empty && !replace) {
+		error_set(err, ERROR_EXISTS, "\"%s\" is not empty", directory);
+		return error_hint(err,
+				  "unpack into another folder, or give --replace: what is in it "
+				  "and not in the store is then deleted");
 	}
-	manifest_release(&manifest);
+	return tree_restore(root_fd, view->store, &manifest->trees[index], &options, &totals, err);
+}
+
+static int unpack(const char *store, uint64_t index, const char *directory, bool replace,
+		  struct error **err)
+{
+	struct snapshot_view view;
+	int result;
+
+	view_init(&view);
+	result = open_packed(&view, store, err);
+	if (result == 0)
+		result = unpack_tree(&view, index, directory, replace, err);
+	view_release(&view);
 	return result;
 }
 
@@ -195,29 +245,34 @@ static int check_agent(const struct manifest *manifest, int store_fd, struct err
 	return 0;
 }
 
-static int check(const char *path, struct error **err)
+static int check_all(const struct snapshot_view *view, struct error **err)
 {
-	cleanup_fd int store_fd = open_directory(path, err);
-	CLEANUP(cleanup_store_free) struct store *store = NULL;
+	const struct manifest *manifest = &view->manifest;
 	struct store_verify_totals totals;
-	struct manifest manifest;
-	int result = -1;
 
-	if (store_fd < 0)
+	if (check_agent(manifest, view->store_fd, err) < 0 ||
+	    store_verify(view->store, 0, NULL, NULL, &totals, err) < 0)
 		return -1;
-	manifest_init(&manifest);
-	if (manifest_read(&manifest, store_fd, NULL, err) == 0 &&
-	    check_agent(&manifest, store_fd, err) == 0 &&
-	    (store = manifest_store(&manifest, store_fd, err)))
-		result = store_verify(store, 0, NULL, NULL, &totals, err);
-	for (size_t i = 0; result == 0 && i < manifest.tree_count; i++) {
-		const struct tree_record seed = {.root = manifest.trees[i].seed};
+	for (size_t i = 0; i < manifest->tree_count; i++) {
+		const struct tree_record seed = {.root = manifest->trees[i].seed};
 
-		result = tree_verify(store, &manifest.trees[i], err);
-		if (result == 0 && seed.root.count)
-			result = own_verify(-1, store, &seed, false, err);
+		if (tree_verify(view->store, &manifest->trees[i], err) < 0 ||
+		    (seed.root.count && own_verify(-1, view->store, &seed, false, err) < 0))
+			return -1;
 	}
-	manifest_release(&manifest);
+	return 0;
+}
+
+static int check(const char *store, struct error **err)
+{
+	struct snapshot_view view;
+	int result;
+
+	view_init(&view);
+	result = open_packed(&view, store, err);
+	if (result == 0)
+		result = check_all(&view, err);
+	view_release(&view);
 	return result;
 }
 

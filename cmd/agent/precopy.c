@@ -17,10 +17,13 @@
 /* After a first pass that was this short not much can have changed meanwhile. */
 #define LONG_PASS_MS 300
 /* Hot files have cooled down after this. */
-#define COOLING_MS 110
+#define COOLING_NS 110000000LL
+/* More than this is not read at once, and what was done before that would be old. */
+#define SOON_READ_BYTES (2ULL << 30)
 
 struct pass_totals {
 	uint64_t read_bytes, deferred_bytes, duration_ms;
+	struct timespec hottest;
 };
 
 static bool shares_path(const struct string_list *a, const struct string_list *b)
@@ -58,6 +61,7 @@ void precopy_init(struct precopy *precopy, const struct job_trees *trees,
 	memset(precopy, 0, sizeof(*precopy));
 	precopy->trees = trees;
 	precopy->parent_store = store;
+	precopy->is_of_this_run = parent && manifest_is_of_this_run(parent);
 	precopy->directory_fd = -1;
 	precopy->list = memory_zalloc((trees->count + 1) * sizeof(*precopy->list));
 	for (size_t i = 0; parent && store && i < trees->count; i++)
@@ -77,8 +81,20 @@ struct earlier *precopy_earlier(const struct precopy *precopy, size_t index)
 	const struct precopy_tree *tree = &precopy->list[index];
 
 	if (tree->draft)
-		return earlier_of_draft(tree->draft);
-	return tree->parent ? earlier_of_catalog(precopy->parent_store, &tree->parent->root) : NULL;
+		return earlier_of_draft(tree->draft, precopy->parent_store);
+	return tree->parent ? earlier_of_catalog(precopy->parent_store, &tree->parent->root,
+						 precopy->is_of_this_run)
+			    : NULL;
+}
+
+/* Nanoseconds from ${from} to ${to}; far away: a second or more. */
+static long long time_between(const struct timespec *from, const struct timespec *to)
+{
+	long long seconds = (long long)to->tv_sec - (long long)from->tv_sec;
+
+	if (seconds < -2 || seconds > 2)
+		return seconds < 0 ? -2000000000LL : 2000000000LL;
+	return seconds * 1000000000LL + (to->tv_nsec - from->tv_nsec);
 }
 
 /* One tree; its new draft takes the place of the old one, which it was made from. */
@@ -107,6 +123,8 @@ static int pass_tree(struct precopy *precopy, size_t index, struct capture *capt
 		precopy->measures[index].files = record.entries;
 		totals->read_bytes += pass.read_bytes;
 		totals->deferred_bytes += pass.deferred_bytes;
+		if (time_between(&totals->hottest, &pass.hottest) > 0)
+			totals->hottest = pass.hottest;
 		tree->is_pointless = !pass.is_trusted;
 		draft_free(tree->draft);
 		tree->draft = STEAL_POINTER(draft);
@@ -142,11 +160,31 @@ static bool is_worthwhile(const struct pass_totals *last, const struct pass_tota
 	return !before || last->read_bytes < before->read_bytes / 2;
 }
 
-static void cool_down(void)
+/* Until what was last written at ${hottest} has cooled down; whatever that says, not for long. */
+static void cool_down(const struct timespec *hottest)
 {
-	const struct timespec time = {.tv_nsec = COOLING_MS * 1000000L};
+	struct timespec now;
+	long long left_ns;
 
-	nanosleep(&time, NULL);
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	left_ns = COOLING_NS - time_between(hottest, &now);
+	if (left_ns > COOLING_NS)
+		left_ns = COOLING_NS;
+	if (left_ns > 0) {
+		const struct timespec time = {.tv_nsec = (long)left_ns};
+
+		nanosleep(&time, NULL);
+	}
+}
+
+static int do_meanwhile(struct precopy *precopy, const struct pass_totals *last, struct error **err)
+{
+	int (*meanwhile)(void *context, struct error **err) = precopy->meanwhile;
+
+	if (!meanwhile || last->deferred_bytes > SOON_READ_BYTES)
+		return 0;
+	precopy->meanwhile = NULL;
+	return meanwhile(precopy->context, err);
 }
 
 int precopy_run(struct precopy *precopy, struct capture *capture, struct error **err)
@@ -158,8 +196,11 @@ int precopy_run(struct precopy *precopy, struct capture *capture, struct error *
 			return -1;
 		if (!is_worthwhile(&totals[i], i ? &totals[i - 1] : NULL))
 			break;
-		if (totals[i].deferred_bytes)
-			cool_down();
+		if (!totals[i].deferred_bytes)
+			continue;
+		if (do_meanwhile(precopy, &totals[i], err) < 0)
+			return -1;
+		cool_down(&totals[i].hottest);
 	}
 	return 0;
 }
@@ -167,8 +208,10 @@ int precopy_run(struct precopy *precopy, struct capture *capture, struct error *
 int precopy_again(struct precopy *precopy, struct capture *capture, struct error **err)
 {
 	struct pass_totals totals;
+	struct timespec now;
 
 	/* what the driver has just written would be hot, and so be read in vain */
-	cool_down();
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	cool_down(&now);
 	return pass_all(precopy, capture, false, &totals, err);
 }

@@ -22,10 +22,13 @@ struct precopy_tree {
 struct precopy {
 	const struct job_trees *trees; /* borrowed */
 	struct store *parent_store;    /* borrowed; NULL: no parent */
+	bool is_of_this_run;	       /* the parent: its fingerprints prove something */
 	int directory_fd;	       /* for temporary files; borrowed */
 	struct precopy_tree *list;     /* by tree */
 	struct tree_measure *measures; /* by tree: set by the first pass; borrowed */
 	void (*tree_done)(void *context, uint64_t bytes); /* after each tree of a pass */
+	/* What else there is to do, while files cool down that are soon read; NULL: nothing, or done. */
+	int (*meanwhile)(void *context, struct error **err);
 	void *context;
 };
 
