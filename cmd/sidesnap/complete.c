@@ -26,6 +26,24 @@ static void offer_label(struct string_list *offered, const struct json *containe
 		offer(offered, json_string(json_get(entry, "Labels"), label));
 }
 
+static void offer_targets(struct engine *engine, struct string_list *offered)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *containers = container_list(engine, true, NULL, NULL);
+
+	json_for_each(entry, containers)
+		offer(offered, target_entry_name(entry));
+	offer_label(offered, containers, COMPOSE_SERVICE);
+}
+
+static void offer_projects(struct engine *engine, struct string_list *offered)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *containers = container_list(engine, true, NULL, NULL);
+
+	offer_label(offered, containers, COMPOSE_PROJECT);
+}
+
 static void offer_snapshots(const struct session *session, struct string_list *offered)
 {
 	CLEANUP(cleanup_json_free) struct json *images = images_list(session, NULL);
@@ -39,7 +57,6 @@ int verb_complete_run(struct command *command, struct json **result, struct erro
 {
 	const char *kind = verb_argument(command, 0);
 	CLEANUP(cleanup_engine_free) struct engine *engine = engine_open(command->host, NULL);
-	CLEANUP(cleanup_json_free) struct json *containers = NULL;
 	CLEANUP(string_list_release) struct string_list offered;
 	struct session session = command->session;
 
@@ -49,18 +66,12 @@ int verb_complete_run(struct command *command, struct json **result, struct erro
 	if (!engine || !kind)
 		return 0;
 	session.engine = engine;
-	if (!strcmp(kind, "snapshots")) {
+	if (!strcmp(kind, "targets") || !strcmp(kind, "names"))
+		offer_targets(engine, &offered);
+	if (!strcmp(kind, "snapshots") || !strcmp(kind, "names"))
 		offer_snapshots(&session, &offered);
-	} else {
-		containers = container_list(engine, true, NULL, NULL);
-		if (!strcmp(kind, "targets")) {
-			json_for_each(entry, containers)
-				offer(&offered, target_entry_name(entry));
-			offer_label(&offered, containers, COMPOSE_SERVICE);
-		} else if (!strcmp(kind, "projects")) {
-			offer_label(&offered, containers, COMPOSE_PROJECT);
-		}
-	}
+	if (!strcmp(kind, "projects"))
+		offer_projects(engine, &offered);
 	for (size_t i = 0; i < offered.count; i++) {
 		cleanup_free char *word = escape_text(offered.items[i]);
 

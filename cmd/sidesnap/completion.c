@@ -14,6 +14,8 @@ static const char *kind_of(enum completion completion)
 		return "targets";
 	case COMPLETE_SNAPSHOTS:
 		return "snapshots";
+	case COMPLETE_NAMES:
+		return "names";
 	case COMPLETE_PROJECTS:
 		return "projects";
 	case COMPLETE_NOTHING:
@@ -232,9 +234,10 @@ static void print_zsh(void)
 	fputs("#compdef sidesnap\n"
 	      "# zsh completion of sidesnap, made by \"sidesnap completion zsh\".\n"
 	      "_sidesnap_names() {\n"
+	      "\t# _arguments puts words of its own before ours\n"
 	      "\tlocal -a names\n"
-	      "\tnames=(${(f)\"$(sidesnap __complete $1 2>/dev/null)\"})\n"
-	      "\tcompadd -a names\n"
+	      "\tnames=(${(f)\"$(sidesnap __complete ${@[-1]} 2>/dev/null)\"})\n"
+	      "\tcompadd \"${@[1,-2]}\" -a names\n"
 	      "}\n"
 	      "_sidesnap() {\n"
 	      "\tlocal context state line curcontext=$curcontext\n"

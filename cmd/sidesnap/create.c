@@ -10,6 +10,7 @@
 #include "ui/escape.h"
 
 #include "present.h"
+#include "rows.h"
 #include "verb.h"
 
 const struct option create_options_table[] = {
@@ -143,9 +144,36 @@ static void print_line(const char *name, const char *value)
 	printf("%-14s %s\n", name, escaped);
 }
 
+static void print_plan_trees(const struct json *plan)
+{
+	static const struct row_column columns[] = {
+		{"TREE", TABLE_LEFT, "kind", NULL},
+		{"NAME", TABLE_FLEXIBLE, "name", NULL},
+		{"FILES", TABLE_RIGHT, "files", rows_count},
+		{"SIZE", TABLE_RIGHT, "bytes", present_size},
+		{"PATH", TABLE_FLEXIBLE, NULL, rows_tree_path},
+		{NULL, TABLE_LEFT, NULL, NULL},
+	};
+	CLEANUP(cleanup_table_free)
+	struct table *table = rows_table(json_get(plan, "trees"), columns);
+	const struct json *own = json_get(plan, "own");
+
+	if (json_is_object(own)) {
+		cleanup_free char *files = rows_count(own, "files");
+		cleanup_free char *size = present_size(own, "bytes");
+
+		table_cell(table, "own");
+		table_cell(table, "-");
+		table_cell(table, files);
+		table_cell(table, size);
+		table_cell(table, "the container's own changed files");
+	}
+	putchar('\n');
+	present_table(table);
+}
+
 static void print_plan(const struct json *plan)
 {
-	CLEANUP(cleanup_table_free) struct table *trees = table_new(), *others = table_new();
 	cleanup_free char *freeze = present_names(json_get(plan, "would_freeze"));
 	cleanup_free char *needed = present_size(plan, "space_needed");
 	cleanup_free char *available = present_size(plan, "space_free");
@@ -158,46 +186,12 @@ static void print_plan(const struct json *plan)
 	print_line("consistency", json_string_or(plan, "consistency", "-"));
 	print_line("would freeze", freeze);
 	print_line("base", json_string_or(plan, "base", "-"));
+	if (json_bool(plan, "would_consolidate"))
+		print_line("", "a long chain: it is made one layer first");
 	print_line("space needed", room);
 	print_line("variables out", omitted);
-	table_column(trees, "TREE", TABLE_LEFT);
-	table_column(trees, "NAME", TABLE_FLEXIBLE);
-	table_column(trees, "FILES", TABLE_RIGHT);
-	table_column(trees, "SIZE", TABLE_RIGHT);
-	table_column(trees, "PATH", TABLE_FLEXIBLE);
-	json_for_each(tree, json_get(plan, "trees")) {
-		cleanup_free char *size = present_size(tree, "bytes");
-		cleanup_free char *path = present_tree_path(tree);
-
-		table_cell(trees, json_string_or(tree, "kind", "-"));
-		table_cell(trees, json_string_or(tree, "name", "-"));
-		table_cellf(trees, "%lld", (long long)json_int(tree, "files"));
-		table_cell(trees, size);
-		table_cell(trees, path);
-	}
-	if (json_is_object(json_get(plan, "own"))) {
-		cleanup_free char *size = present_size(json_get(plan, "own"), "bytes");
-
-		table_cell(trees, "own");
-		table_cell(trees, "-");
-		table_cellf(trees, "%lld", (long long)json_int(json_get(plan, "own"), "files"));
-		table_cell(trees, size);
-		table_cell(trees, "the container's own changed files");
-	}
-	putchar('\n');
-	present_table(trees);
-	table_column(others, "NOT CAPTURED", TABLE_FLEXIBLE);
-	table_column(others, "TYPE", TABLE_LEFT);
-	table_column(others, "REASON", TABLE_FLEXIBLE);
-	json_for_each(item, json_get(plan, "not_captured")) {
-		table_cell(others, json_string_or(item, "path", "-"));
-		table_cell(others, json_string_or(item, "type", "-"));
-		table_cell(others, json_string_or(item, "reason", "-"));
-	}
-	if (table_rows(others)) {
-		putchar('\n');
-		present_table(others);
-	}
+	print_plan_trees(plan);
+	rows_print_below(json_get(plan, "not_captured"), rows_not_captured);
 }
 
 void verb_create_print(const struct command *command, const struct json *result)

@@ -36,4 +36,6 @@ void verb_doctor_print(const struct command *command, const struct json *result)
 		print_item("problem: ", problem);
 	if (!json_count(json_get(result, "actions")) && !json_count(json_get(result, "problems")))
 		puts("nothing to repair");
+	json_for_each(note, json_get(result, "notes"))
+		print_item("note: ", note);
 }

@@ -1,10 +1,12 @@
 /* sidesnap ls: the snapshots that the engine has. */
 #include <string.h>
 
+#include "base/memory.h"
 #include "snapshot/snapshot.h"
 #include "ui/escape.h"
 
 #include "present.h"
+#include "rows.h"
 #include "verb.h"
 
 int verb_ls_run(struct command *command, struct json **result, struct error **err)
@@ -31,41 +33,41 @@ static void print_references(const struct json *result)
 	}
 }
 
+static char *names_of(const struct json *entry, const char *key)
+{
+	const struct json *references = json_get(entry, key);
+
+	return json_count(references) ? present_names(references)
+				      : memory_strdup(json_string(entry, "id"));
+}
+
+static char *source_of(const struct json *entry, const char *key)
+{
+	return memory_strdup(json_string_or(json_get(entry, key), "container", ""));
+}
+
+static char *title_of(const struct json *entry, const char *key)
+{
+	(void)key;
+	return present_title(entry);
+}
+
 void verb_ls_print(const struct command *command, const struct json *result)
 {
-	CLEANUP(cleanup_table_free) struct table *table = table_new();
+	static const struct row_column columns[] = {
+		{"REFERENCE", TABLE_FLEXIBLE, "references", names_of},
+		{"SOURCE", TABLE_FLEXIBLE, "source", source_of},
+		{"CREATED", TABLE_LEFT, "created", rows_age},
+		{"DRIVER", TABLE_LEFT, "driver", NULL},
+		{"STATE", TABLE_LEFT, "consistency", NULL},
+		{"DATA", TABLE_RIGHT, "bytes", present_size},
+		{"STORED", TABLE_RIGHT, "stored", present_size},
+		{"TITLE", TABLE_FLEXIBLE, NULL, title_of},
+		{NULL, TABLE_LEFT, NULL, NULL},
+	};
 
-	if (command->quiet) {
+	if (command->quiet)
 		print_references(result);
-		return;
-	}
-	table_column(table, "REFERENCE", TABLE_FLEXIBLE);
-	table_column(table, "SOURCE", TABLE_FLEXIBLE);
-	table_column(table, "CREATED", TABLE_LEFT);
-	table_column(table, "DRIVER", TABLE_LEFT);
-	table_column(table, "STATE", TABLE_LEFT);
-	table_column(table, "DATA", TABLE_RIGHT);
-	table_column(table, "STORED", TABLE_RIGHT);
-	table_column(table, "TITLE", TABLE_FLEXIBLE);
-	json_for_each(entry, result) {
-		const struct json *references = json_get(entry, "references");
-		cleanup_free char *names = present_names(references);
-		cleanup_free char *age = present_age(json_string(entry, "created"));
-		cleanup_free char *bytes = present_size(entry, "bytes");
-		cleanup_free char *stored = present_size(entry, "stored");
-		const char *kind = json_string_or(entry, "kind", "");
-
-		table_cell(table, json_count(references) ? names : json_string(entry, "id"));
-		table_cell(table, json_string(json_get(entry, "source"), "container"));
-		table_cell(table, age);
-		table_cell(table, text_or(json_string(entry, "driver"), "-"));
-		table_cell(table, json_string_or(entry, "consistency", "-"));
-		table_cell(table, bytes);
-		table_cell(table, stored);
-		if (!strcmp(kind, "safety"))
-			table_cellf(table, "[safety] %s", json_string_or(entry, "title", ""));
-		else
-			table_cell(table, json_string(entry, "title"));
-	}
-	present_table(table);
+	else
+		rows_print(result, columns);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "snapshot/heartbeat.h"
 #include "snapshot/watchdog.h"
 #include "ui/escape.h"
 #include "ui/terminal.h"
@@ -51,13 +52,14 @@ static void open_standard_descriptors(void)
 static int unknown_verb(const char *word, struct error **err)
 {
 	const char *names[64], *nearest;
+	cleanup_free char *shown = escape_text(word);
 	size_t count = 0;
 
 	for (const struct verb *verb = verbs; verb->name && count < 64; verb++)
 		if (!verb->hidden)
 			names[count++] = verb->name;
 	nearest = options_nearest(word, names, count);
-	error_set(err, ERROR_USAGE, "unknown verb \"%s\"", word);
+	error_set(err, ERROR_USAGE, "unknown verb \"%s\"", shown);
 	if (nearest)
 		return error_hint(err, "did you mean %s?", nearest);
 	return error_hint(err, "\"sidesnap --help\" lists the verbs");
@@ -138,7 +140,9 @@ static int execute(struct command *command, int count, char **words, struct erro
 {
 	int status;
 
-	if (parse(command, count, words, err) < 0)
+	if (parse(command, count, words, err) < 0 ||
+	    verb_check_word(options_text(&command->options, "host"), err) < 0 ||
+	    verb_check_word(options_text(&command->options, "project"), err) < 0)
 		return -1;
 	apply_global_options(command);
 	if (options_has(&command->options, "version"))
@@ -225,6 +229,13 @@ static int print_plugin_metadata(void)
 	return present_finish(NULL) < 0 ? ERROR_FAILED : 0;
 }
 
+static int exit_code(const struct command *command, const struct error *err)
+{
+	if (!err || (command->verb && command->verb->compares && err->kind == ERROR_DAMAGED))
+		return ERROR_FAILED;
+	return (int)err->kind;
+}
+
 int main(int argc, char **argv)
 {
 	struct command command = {0};
@@ -235,6 +246,8 @@ int main(int argc, char **argv)
 	open_standard_descriptors();
 	if (argc > 1 && !strcmp(argv[1], "__watchdog"))
 		return watchdog_main();
+	if (argc > 1 && !strcmp(argv[1], "__heartbeat"))
+		return heartbeat_main();
 	install_signals();
 	if (argc > 0 && text_has_suffix(argv[0], "docker-sidesnap")) {
 		if (count > 0 && !strcmp(words[0], "docker-cli-plugin-metadata"))
@@ -248,6 +261,6 @@ int main(int argc, char **argv)
 		present_error(err, wants_json(count, words));
 	options_release(&command.options);
 	if (status < 0)
-		return err ? (int)err->kind : ERROR_FAILED;
+		return exit_code(&command, err);
 	return command.exit_code;
 }

@@ -141,6 +141,37 @@ char *present_names(const struct json *list)
 	return names.count ? string_list_join(&names, ", ") : memory_strdup("-");
 }
 
+char *present_snapshot(const struct json *entry)
+{
+	const struct json *references = json_get(entry, "references");
+
+	if (json_count(references))
+		return present_names(references);
+	return memory_strndup(text_or(json_string(entry, "id"), "-"), SHORT_ID);
+}
+
+char *present_title(const struct json *entry)
+{
+	bool safety = !strcmp(json_string_or(entry, "kind", ""), "safety");
+	const char *title = json_string_or(entry, "title", "");
+	char *text = memory_printf("%s%s%s", safety ? "[safety] " : "",
+				   json_bool(entry, "pinned") ? "[pinned] " : "", title);
+	size_t length = strlen(text);
+
+	if (!*title && length)
+		text[length - 1] = '\0';
+	return text;
+}
+
+char *present_source(const struct json *source)
+{
+	const char *service = json_string_or(source, "service", "");
+
+	if (*service)
+		return memory_printf("%s/%s", json_string_or(source, "project", ""), service);
+	return memory_strdup(json_string_or(source, "container", ""));
+}
+
 char *present_tree_path(const struct json *tree)
 {
 	if (!strcmp(json_string_or(tree, "kind", ""), "own"))

@@ -12,6 +12,8 @@
 
 #include "verb.h"
 
+#define SHORT_ID 12 /* digits of an id where people see many */
+
 /* present_version(): Of this program. */
 const char *present_version(void);
 
@@ -50,6 +52,15 @@ char *present_size(const struct json *object, const char *key);
 
 /* present_names(list): The strings of an array with ", " between, "-" when empty; to be freed. */
 char *present_names(const struct json *list);
+
+/* present_snapshot(entry): Its references with ", " between, else the first digits of its id; to be freed. */
+char *present_snapshot(const struct json *entry);
+
+/* present_title(entry): Its title behind "[safety]" and "[pinned]"; to be freed. */
+char *present_title(const struct json *entry);
+
+/* present_source(source): "shop/db" of a compose service, else the container's name; to be freed. */
+char *present_source(const struct json *source);
 
 /* present_tree_path(tree): Its paths in the container, "own files" for those; to be freed. */
 char *present_tree_path(const struct json *tree);

@@ -3,11 +3,13 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "snapshot/snapshot.h"
 #include "ui/escape.h"
 
 #include "present.h"
+#include "rows.h"
 #include "verb.h"
 
 int verb_ps_run(struct command *command, struct json **result, struct error **err)
@@ -17,12 +19,12 @@ int verb_ps_run(struct command *command, struct json **result, struct error **er
 }
 
 /* "data:/var/lib/x, /srv (bind)": anonymous volumes have names that say nothing. */
-static char *volumes_of(const struct json *entry)
+static char *volumes_of(const struct json *entry, const char *key)
 {
 	struct buffer text;
 
 	buffer_init(&text, 1U << 16);
-	json_for_each(volume, json_get(entry, "volumes")) {
+	json_for_each(volume, json_get(entry, key)) {
 		const char *name = json_string_or(volume, "name", "");
 		const char *path = json_string_or(volume, "path", "");
 		const char *type = json_string_or(volume, "type", "volume");
@@ -41,40 +43,36 @@ static char *volumes_of(const struct json *entry)
 	return buffer_steal(&text);
 }
 
+static char *last_of(const struct json *entry, const char *key)
+{
+	const struct json *last = json_get(entry, key);
+	cleanup_free char *age = present_age(json_string(last, "created"));
+
+	return json_is_object(last)
+		       ? memory_printf("%s (%s)", json_string_or(last, "reference", "-"), age)
+		       : NULL;
+}
+
 void verb_ps_print(const struct command *command, const struct json *result)
 {
-	CLEANUP(cleanup_table_free) struct table *table = table_new();
+	static const struct row_column columns[] = {
+		{"NAME", TABLE_LEFT, "name", NULL},
+		{"SERVICE", TABLE_LEFT, "service", NULL},
+		{"STATE", TABLE_LEFT, "state", NULL},
+		{"DRIVER", TABLE_LEFT, "driver", NULL},
+		{"IMAGE", TABLE_FLEXIBLE, "image", NULL},
+		{"LAST SNAPSHOT", TABLE_FLEXIBLE, "last_snapshot", last_of},
+		{"VOLUMES", TABLE_FLEXIBLE, "volumes", volumes_of},
+		{NULL, TABLE_LEFT, NULL, NULL},
+	};
 
-	if (command->quiet) {
-		json_for_each(entry, result) {
-			cleanup_free char *name = escape_text(json_string(entry, "name"));
-
-			puts(name);
-		}
+	if (!command->quiet) {
+		rows_print(result, columns);
 		return;
 	}
-	table_column(table, "NAME", TABLE_LEFT);
-	table_column(table, "SERVICE", TABLE_LEFT);
-	table_column(table, "STATE", TABLE_LEFT);
-	table_column(table, "DRIVER", TABLE_LEFT);
-	table_column(table, "IMAGE", TABLE_FLEXIBLE);
-	table_column(table, "LAST SNAPSHOT", TABLE_FLEXIBLE);
-	table_column(table, "VOLUMES", TABLE_FLEXIBLE);
 	json_for_each(entry, result) {
-		const struct json *last = json_get(entry, "last_snapshot");
-		cleanup_free char *volumes = volumes_of(entry);
-		cleanup_free char *age = present_age(json_string(last, "created"));
+		cleanup_free char *name = escape_text(json_string(entry, "name"));
 
-		table_cell(table, json_string(entry, "name"));
-		table_cell(table, text_or(json_string(entry, "service"), "-"));
-		table_cell(table, json_string(entry, "state"));
-		table_cell(table, text_or(json_string(entry, "driver"), "-"));
-		table_cell(table, json_string(entry, "image"));
-		if (json_is_object(last))
-			table_cellf(table, "%s (%s)", json_string_or(last, "reference", "-"), age);
-		else
-			table_cell(table, "-");
-		table_cell(table, volumes);
+		puts(name);
 	}
-	present_table(table);
 }

@@ -6,6 +6,7 @@
 #include "ui/escape.h"
 
 #include "present.h"
+#include "rows.h"
 #include "verb.h"
 
 int verb_show_run(struct command *command, struct json **result, struct error **err)
@@ -51,47 +52,59 @@ static void words_line(const char *name, const struct json *list)
 	line(name, words);
 }
 
-static void print_trees(const struct json *result)
+static const struct row_column tree_columns[] = {
+	{"TREE", TABLE_LEFT, "kind", NULL},
+	{"NAME", TABLE_FLEXIBLE, "name", NULL},
+	{"ENTRIES", TABLE_RIGHT, "entries", rows_count},
+	{"SIZE", TABLE_RIGHT, "bytes", present_size},
+	{"PATH", TABLE_FLEXIBLE, NULL, rows_tree_path},
+	{NULL, TABLE_LEFT, NULL, NULL},
+};
+
+/* With its names, where it is here; else who stands in. */
+static void parent_line(const struct json *result)
 {
-	CLEANUP(cleanup_table_free) struct table *table = table_new();
+	const struct json *ancestor = json_get(result, "ancestor");
+	cleanup_free char *names = present_snapshot(ancestor), *text = NULL;
+	const char *parent = json_string_or(result, "parent", "");
+	const char *state = json_string_or(result, "parent_state", "");
 
-	table_column(table, "TREE", TABLE_LEFT);
-	table_column(table, "NAME", TABLE_FLEXIBLE);
-	table_column(table, "ENTRIES", TABLE_RIGHT);
-	table_column(table, "SIZE", TABLE_RIGHT);
-	table_column(table, "PATH", TABLE_FLEXIBLE);
-	json_for_each(tree, json_get(result, "trees")) {
-		cleanup_free char *size = present_size(tree, "bytes");
-		cleanup_free char *path = present_tree_path(tree);
-
-		table_cell(table, json_string(tree, "kind"));
-		table_cell(table, text_or(json_string(tree, "name"), "-"));
-		table_cellf(table, "%lld", (long long)json_int(tree, "entries"));
-		table_cell(table, size);
-		table_cell(table, path);
-	}
-	if (table_rows(table)) {
-		putchar('\n');
-		present_table(table);
-	}
+	if (!strcmp(state, "here"))
+		text = memory_printf("%s (%s)", parent, names);
+	else if (!strcmp(state, "looped"))
+		text = memory_printf("%s (which comes from this one: that cannot be)", parent);
+	else if (!*parent)
+		text = memory_strdup("-");
+	else if (json_is_object(ancestor))
+		text = memory_printf("%s (not here; the nearest before it: %s)", parent, names);
+	else
+		text = memory_printf("%s (not here)", parent);
+	line("parent", text);
 }
 
-static void print_not_captured(const struct json *result)
+static void children_line(const struct json *result)
 {
-	CLEANUP(cleanup_table_free) struct table *table = table_new();
+	CLEANUP(string_list_release) struct string_list names;
+	cleanup_free char *text = NULL;
 
-	table_column(table, "NOT CAPTURED", TABLE_FLEXIBLE);
-	table_column(table, "TYPE", TABLE_LEFT);
-	table_column(table, "REASON", TABLE_FLEXIBLE);
-	json_for_each(item, json_get(result, "not_captured")) {
-		table_cell(table, json_string(item, "path"));
-		table_cell(table, json_string(item, "type"));
-		table_cell(table, json_string(item, "reason"));
+	string_list_init(&names);
+	json_for_each(child, json_get(result, "children")) {
+		cleanup_free char *name = present_snapshot(child);
+
+		string_list_add(&names, name);
 	}
-	if (table_rows(table)) {
-		putchar('\n');
-		present_table(table);
-	}
+	text = string_list_join(&names, ", ");
+	line("children", text);
+}
+
+/* Of any number of lines, below all that is short. */
+static void print_notes(const struct json *result)
+{
+	const char *notes = json_string_or(result, "notes", "");
+	cleanup_free char *escaped = escape_lines(notes);
+
+	if (*escaped)
+		printf("\n%s\n", escaped);
 }
 
 void verb_show_print(const struct command *command, const struct json *result)
@@ -112,7 +125,9 @@ void verb_show_print(const struct command *command, const struct json *result)
 	line("kind", json_string(result, "kind"));
 	line("consistency", json_string(result, "consistency"));
 	line("driver", json_string(result, "driver"));
-	line("parent", json_string(result, "parent"));
+	line("pinned", json_bool(result, "pinned") ? "yes" : "no");
+	parent_line(result);
+	children_line(result);
 	line("lineage", json_string(result, "lineage"));
 	line("container", json_string(source, "container"));
 	line("source image", json_string(source, "image"));
@@ -131,6 +146,7 @@ void verb_show_print(const struct command *command, const struct json *result)
 	list_line("variables", json_get(run, "environment"));
 	list_line("variables out", json_get(result, "omitted_variables"));
 	list_line("containers", json_get(result, "containers"));
-	print_trees(result);
-	print_not_captured(result);
+	print_notes(result);
+	rows_print_below(json_get(result, "trees"), tree_columns);
+	rows_print_below(json_get(result, "not_captured"), rows_not_captured);
 }

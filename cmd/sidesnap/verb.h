@@ -37,6 +37,7 @@ struct verb {
 	const struct example *examples;	  /* may be NULL */
 	const char *exit_notes;		  /* may be NULL */
 	bool hidden, without_engine;
+	bool compares;	    /* exit code 1 says that things differ: what is damaged is 2 */
 	bool takes_command; /* options end behind the second argument */
 	/*
 	 * run(command, result, err): Do it. *result is what --json prints, and what print()
@@ -55,6 +56,9 @@ const struct verb *verb_find(const char *name);
 /* verb_grammar(verb): How its command line is parsed. */
 struct options_grammar verb_grammar(const struct verb *verb);
 
+/* verb_check_word(word, err): ERROR_USAGE where a name or an address (NULL ok) has a control character. */
+int verb_check_word(const char *word, struct error **err);
+
 /* verb_check_arguments(verb, options, err): Their number against the table. */
 int verb_check_arguments(const struct verb *verb, const struct options *options,
 			 struct error **err);
@@ -70,19 +74,36 @@ char *verb_synopsis(const struct verb *verb);
 	int name##_run(struct command *command, struct json **result, struct error **err);         \
 	void name##_print(const struct command *command, const struct json *result)
 
-extern const struct option create_options_table[], run_options_table[], replace_options_table[];
+extern const struct option create_options_table[], run_options_table[], replace_options_table[],
+	reset_options_table[], undo_options_table[], describe_options_table[],
+	prune_options_table[], diff_options_table[], cp_options_table[], push_options_table[],
+	pull_options_table[];
 
 VERB(verb_create);
 VERB(verb_ps);
 VERB(verb_ls);
 VERB(verb_show);
+VERB(verb_tree);
+VERB(verb_log);
+VERB(verb_tag);
+VERB(verb_describe);
+VERB(verb_push);
+VERB(verb_pull);
 VERB(verb_rm);
+VERB(verb_prune);
 VERB(verb_verify);
+VERB(verb_diff);
+VERB(verb_cp);
 VERB(verb_run);
+VERB(verb_reset);
 VERB(verb_replace);
+VERB(verb_undo);
 VERB(verb_doctor);
 VERB(verb_cancel);
 VERB(verb_version);
+int verb_pin_run(struct command *command, struct json **result, struct error **err);
+int verb_unpin_run(struct command *command, struct json **result, struct error **err);
+int verb_cat_run(struct command *command, struct json **result, struct error **err);
 int verb_restore_run(struct command *command, struct json **result, struct error **err);
 int verb_help_run(struct command *command, struct json **result, struct error **err);
 int verb_completion_run(struct command *command, struct json **result, struct error **err);

@@ -4,10 +4,12 @@
  */
 #include "verb.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/buffer.h"
+#include "ui/escape.h"
 
 const struct option global_options[] = {
 	{.name = "host",
@@ -43,11 +45,32 @@ const struct option global_options[] = {
 static const struct argument one_target[] = {ARGUMENT_TARGET, {0}};
 static const struct argument optional_target[] = {
 	{.name = "TARGET", .optional = true, .completion = COMPLETE_TARGETS}, {0}};
+static const struct argument optional_name[] = {
+	{.name = "TARGET|REF", .optional = true, .completion = COMPLETE_NAMES}, {0}};
 static const struct argument one_reference[] = {ARGUMENT_REF, {0}};
+static const struct argument reference_and_name[] = {ARGUMENT_REF, {.name = "NEW"}, {0}};
 static const struct argument references[] = {
 	{.name = "REF", .repeated = true, .completion = COMPLETE_SNAPSHOTS}, {0}};
+/* In a registry: nothing that a shell could offer. */
+static const struct argument remote_references[] = {{.name = "REF", .repeated = true}, {0}};
 static const struct argument target_and_reference[] = {
 	{.name = "CONTAINER", .completion = COMPLETE_TARGETS}, ARGUMENT_REF, {0}};
+static const struct argument target_and_optional_reference[] = {
+	{.name = "CONTAINER", .completion = COMPLETE_TARGETS},
+	{.name = "REF", .optional = true, .completion = COMPLETE_SNAPSHOTS},
+	{0}};
+static const struct argument two_states[] = {
+	{.name = "A", .completion = COMPLETE_NAMES},
+	{.name = "B", .optional = true, .completion = COMPLETE_NAMES},
+	{0}};
+static const struct argument one_source[] = {{.name = "REF:PATH", .completion = COMPLETE_SNAPSHOTS},
+					     {0}};
+static const struct argument source_and_destination[] = {
+	{.name = "REF:PATH", .completion = COMPLETE_SNAPSHOTS},
+	{.name = "DESTINATION", .completion = COMPLETE_FILES},
+	{0}};
+static const struct argument one_container[] = {
+	{.name = "CONTAINER", .completion = COMPLETE_TARGETS}, {0}};
 static const struct argument run_arguments[] = {
 	ARGUMENT_REF, {.name = "ARGUMENT", .optional = true, .repeated = true}, {0}};
 static const struct argument anything[] = {{.name = "WORD", .optional = true, .repeated = true},
@@ -64,7 +87,12 @@ static const struct option ps_options[] = {
 static const struct option rm_options[] = {
 	{.name = "force",
 	 .letter = 'f',
-	 .help = "also one that a container uses, or an image by its id that has several tags"},
+	 .help = "also one that is pinned or that a container uses, or an image by its id that has "
+		 "several tags"},
+	{0},
+};
+static const struct option tag_options[] = {
+	{.name = "force", .letter = 'f', .help = "move NEW when it is the name of another image"},
 	{0},
 };
 static const struct option doctor_options[] = {
@@ -98,6 +126,15 @@ static const struct example run_examples[] = {
 	 "with other arguments for the entrypoint"},
 	{0},
 };
+static const struct example reset_examples[] = {
+	{"sidesnap reset db demo:before", "db goes on with the data of demo:before"},
+	{"sidesnap reset db --no-safety", "between two tests: where its data came from last"},
+	{0},
+};
+static const struct example undo_examples[] = {
+	{"sidesnap undo db", "the data of before the last reset; once more: of after it"},
+	{0},
+};
 static const struct example replace_examples[] = {
 	{"sidesnap replace db demo:before", "db goes on from demo:before, as the same container"},
 	{"docker-compose exec -T sidesnap sidesnap replace db demo:before --yes",
@@ -110,8 +147,62 @@ static const struct example ls_examples[] = {
 	{"sidesnap ls --quiet", "references only, one a line"},
 	{0},
 };
+static const struct example tree_examples[] = {
+	{"sidesnap tree", "all that there is"},
+	{"sidesnap tree db", "the history of one container or service, also when it is gone"},
+	{0},
+};
+static const struct example log_examples[] = {
+	{"sidesnap log db", "how the present data of db came to be"},
+	{"sidesnap log demo:before", "what a snapshot came from"},
+	{0},
+};
+static const struct example tag_examples[] = {
+	{"sidesnap tag db:monday registry.example/team/db:monday", "a name that can be pushed"},
+	{0},
+};
+static const struct example describe_examples[] = {
+	{"sidesnap describe demo:before -m \"before the migration\"", "another title"},
+	{"sidesnap describe demo:before --notes \"$(cat notes.txt)\"", "what there is to know"},
+	{0},
+};
+static const struct example diff_examples[] = {
+	{"sidesnap diff db", "what has changed in db since the snapshot that its data came from"},
+	{"sidesnap diff demo:before demo:after", "between two snapshots"},
+	{"sidesnap diff demo:before db --stat", "how much, by volume"},
+	{"sidesnap diff db --content /etc/app.conf", "lines of one file"},
+	{0},
+};
+static const struct example cat_examples[] = {
+	{"sidesnap cat demo:before:/etc/app.conf", "a file as it was then"},
+	{0},
+};
+static const struct example cp_examples[] = {
+	{"sidesnap cp demo:before:/data/upload .", "a folder into the current one"},
+	{"docker-compose exec -T sidesnap sidesnap cp demo:before:/data/upload - | tar -x",
+	 "out of the sidecar, as a tar archive"},
+	{0},
+};
+static const struct example push_examples[] = {
+	{"sidesnap push demo:before --to registry.example/team/db",
+	 "as registry.example/team/db:before"},
+	{"sidesnap push --lineage registry.example/team/db:before", "and all that it came from"},
+	{"sidesnap push -u ci --password-stdin registry.example/team/db:before <token",
+	 "as somebody else than docker is logged in as"},
+	{0},
+};
+static const struct example pull_examples[] = {
+	{"sidesnap pull registry.example/team/db:before", "then: reset, run, show, ..."},
+	{0},
+};
 static const struct example rm_examples[] = {
 	{"sidesnap rm demo:before demo:after", "two tags; nothing is removed unless both can be"},
+	{0},
+};
+static const struct example prune_examples[] = {
+	{"sidesnap prune db --keep-daily 7 --keep-weekly 4 --dry-run", "what would stay, and why"},
+	{"sidesnap prune --keep-within 30d --keep-tag 'release-*' --yes",
+	 "all lineages, by a script"},
 	{0},
 };
 static const struct example completion_examples[] = {
@@ -138,9 +229,11 @@ const struct verb verbs[] = {
 	 .arguments = one_target,
 	 .options = create_options_table,
 	 .examples = create_examples,
-	 .exit_notes = "5 when the reference exists and --force is not given; 6 when a container "
-		       "that may not be frozen could write to a captured volume; 8 when the engine "
-		       "has too little room; 9 when another create of this target runs.",
+	 .exit_notes =
+		 "5 when the reference exists and --force is not given; 6 when a container "
+		 "that may not be frozen could write to a captured volume, or when, with "
+		 "--force, the reference is the last name of a pinned snapshot; 8 when the engine "
+		 "has too little room; 9 when another create of this target runs.",
 	 .run = verb_create_run,
 	 .print = verb_create_print},
 	{.name = "ps",
@@ -168,18 +261,222 @@ const struct verb verbs[] = {
 	 .arguments = one_reference,
 	 .run = verb_show_run,
 	 .print = verb_show_print},
+	{.name = "tree",
+	 .summary = "show snapshots as trees: which came from which",
+	 .description =
+		 "One tree for each lineage, which is all that came of one source, the one with the "
+		 "newest snapshot first; with TARGET only those that it has snapshots in. Within a "
+		 "tree time goes down. A snapshot stands below the one that its state came from; "
+		 "where several came from one, the way to the newest goes straight on and the "
+		 "others branch off. Where the parent is not here, the nearest ancestor that is "
+		 "stands in, if any, and `...` says so.\n\n"
+		 "ADDED is what the snapshot itself stored. NOW are the containers whose data came "
+		 "from it last: by a reset, by being snapshotted, or because they were booted from "
+		 "it. Safety snapshots are shown, and marked as in `ls`: a later one may have come "
+		 "from them. What came from what is read from labels, so it is the same after a push "
+		 "and a pull.",
+	 .arguments = optional_target,
+	 .examples = tree_examples,
+	 .exit_notes = "4 when there is no such target.",
+	 .run = verb_tree_run,
+	 .print = verb_tree_print},
+	{.name = "log",
+	 .summary = "show a snapshot and all that it came from",
+	 .description =
+		 "Newest first, each with its title and notes. With TARGET it begins where that "
+		 "container's data came from last, as `tree` shows under NOW; without anything at "
+		 "the newest snapshot that there is. A word that names a target and a snapshot means "
+		 "the target. Safety snapshots are shown, as they are part of the way. With --quiet "
+		 "only references.",
+	 .arguments = optional_name,
+	 .examples = log_examples,
+	 .exit_notes = "4 when there is no such target or snapshot, or the target has none.",
+	 .run = verb_log_run,
+	 .print = verb_log_print},
+	{.name = "tag",
+	 .summary = "give a snapshot another name",
+	 .description =
+		 "As `docker tag`, but it takes no name away from another image, unless --force "
+		 "is given. The names that the snapshot has stay.",
+	 .arguments = reference_and_name,
+	 .options = tag_options,
+	 .examples = tag_examples,
+	 .exit_notes =
+		 "5 when NEW is the name of another image; 6 when, with --force, it is the last "
+		 "name of a pinned snapshot.",
+	 .run = verb_tag_run,
+	 .print = verb_tag_print},
+	{.name = "describe",
+	 .summary = "change the title or the notes of a snapshot",
+	 .description =
+		 "What is not given stays. The state and the snapshot's id are the same afterwards; "
+		 "the image is another one with the same layers, and all tags of the old image move "
+		 "to it. One that was pushed must be pushed again. When it is killed, each tag names "
+		 "the snapshot with either description, and doing it again is all that is needed. "
+		 "Podman adds an empty layer each time.",
+	 .arguments = one_reference,
+	 .options = describe_options_table,
+	 .examples = describe_examples,
+	 .exit_notes =
+		 "6 when the snapshot has no tag; 9 when another describe of it runs; 10 when "
+		 "the engine has no room for another layer.",
+	 .run = verb_describe_run,
+	 .print = verb_describe_print},
+	{.name = "pin",
+	 .summary = "protect a snapshot from removal",
+	 .description =
+		 "`rm` takes a pinned snapshot only with --force, and those that are removed by "
+		 "rule, by `prune` or as the old safety snapshots of a container, stay when they are "
+		 "pinned. "
+		 "It is a description: see `describe` for what becomes of the image. The "
+		 "engine's own commands know nothing of it.",
+	 .arguments = one_reference,
+	 .exit_notes = "as of describe.",
+	 .run = verb_pin_run,
+	 .print = verb_describe_print},
+	{.name = "unpin",
+	 .summary = "take the protection of pin away",
+	 .arguments = one_reference,
+	 .exit_notes = "as of describe.",
+	 .run = verb_unpin_run,
+	 .print = verb_describe_print},
+	{.name = "push",
+	 .summary = "send snapshots to a registry",
+	 .description =
+		 "The engine sends what the registry has not got yet: of a snapshot whose parent is "
+		 "there only its own layer. A name without a registry, as those that `create` makes, "
+		 "is sent nowhere: --to says where to, and the snapshot has that name here as well "
+		 "afterwards. With --lineage those that it came from are sent, too, the oldest "
+		 "first: by the names that they have at that repository, else with the tag that they "
+		 "have, else with their time as tag. So `tree` and `log` show the same elsewhere.\n\n"
+		 "Everything is looked up before the first byte is sent. Where the registry breaks "
+		 "off it is tried again; a tag appears there only when its whole image has arrived, "
+		 "and a name made by --to goes away again when the push of it fails. Credentials are "
+		 "those of `docker login`, from docker's config.json or the credential helper that "
+		 "it names.",
+	 .arguments = references,
+	 .options = push_options_table,
+	 .examples = push_examples,
+	 .exit_notes =
+		 "3 when a name is of no registry; 5 when it is another image's here; 6 when the "
+		 "registry refuses the credentials, or wants some; 7 when it cannot be reached, "
+		 "breaks off or has an error of its own; 1 when something arrived damaged.",
+	 .run = verb_push_run,
+	 .print = verb_push_print},
+	{.name = "pull",
+	 .summary = "get snapshots from a registry",
+	 .description =
+		 "The engine gets the layers that it has not got, checks their digests, and then "
+		 "gives the image its name. Nothing in it is executed. A snapshot that has this name "
+		 "here and no other one gets a new name, which is said; an image that is no snapshot "
+		 "is removed again. Where the registry breaks off it is tried again. Credentials are "
+		 "those of `docker login`, as with `push`.\n\n"
+		 "A snapshot from others is input: `verify` checks it without booting it, and a boot "
+		 "runs what it names, as with any image.",
+	 .arguments = remote_references,
+	 .options = pull_options_table,
+	 .examples = pull_examples,
+	 .exit_notes =
+		 "3 when the image is no snapshot; 4 when the registry has none of that name; 6, 7 "
+		 "and 1 as of push; 8 when the engine has too little room.",
+	 .run = verb_pull_run,
+	 .print = verb_pull_print},
 	{.name = "rm",
 	 .summary = "remove snapshots",
 	 .description =
 		 "A tag is removed; with the last tag of an image, the image. Its data stays as long "
-		 "as a later snapshot is built on it. A snapshot that a container uses is refused, "
-		 "unless --force is given. Nothing is removed unless everything named can be.",
+		 "as a later snapshot is built on it. A snapshot that is pinned or that a container "
+		 "uses is refused, unless --force is given. Nothing is removed unless everything named can be.",
 	 .arguments = references,
 	 .options = rm_options,
 	 .examples = rm_examples,
-	 .exit_notes = "6 when a container uses it.",
+	 .exit_notes = "6 when it is pinned or a container uses it.",
 	 .run = verb_rm_run,
 	 .print = verb_rm_print},
+	{.name = "prune",
+	 .summary = "remove old snapshots by rules",
+	 .description =
+		 "In each lineage (see `tree`) those snapshots stay that a rule wants; the plan is "
+		 "shown, with the reasons, and the others are removed once the question is answered "
+		 "by yes, or by --yes. With TARGET only the lineages that it has snapshots in, which "
+		 "are also those of what was booted from them. At least one rule must be given.\n\n"
+		 "Each rule looks at all snapshots of the lineage. A period without a snapshot counts "
+		 "for nothing. Hours, days, months and years are those of UTC; weeks begin on Monday.\n\n"
+		 "Never removed: pinned snapshots (`pinned`), those that a container was made from, "
+		 "runs or not, or whose data it has, as `tree` shows under NOW (`in-use`), safety "
+		 "snapshots, of which `reset` and `replace` keep the last three (`safety`), and those "
+		 "whose labels tell no time, lineage or id (`undated`, `unknown`). Without --force the "
+		 "newest of a lineage stays where nothing else would (`only`). Safety snapshots fill "
+		 "no place of a rule; the others do.\n\n"
+		 "ADDED is what the snapshot itself stored. Its layer stays as long as a snapshot "
+		 "that is kept stands on it. So afterwards, unless --no-rewrite is given, chains in "
+		 "which that frees something are written anew: each snapshot on the one below it, "
+		 "without what none of them needs. Volumes are not read, ids and tags stay, images "
+		 "are others: what was pushed must be pushed again. It takes as long as reading and "
+		 "writing what the snapshots hold, needs that much room meanwhile, and is left out "
+		 "where less than 1 MiB, or a tenth of what must be written, would be freed, and as "
+		 "long as a container was made from one of them. Killed at any moment every "
+		 "snapshot is whole, and doing it again, with --yes, goes on.",
+	 .arguments = optional_target,
+	 .options = prune_options_table,
+	 .examples = prune_examples,
+	 .exit_notes = "3 when there is no rule; 4 when there is no such target; 6 when nobody "
+		       "agreed.",
+	 .run = verb_prune_run,
+	 .print = verb_prune_print},
+	{.name = "diff",
+	 .summary = "show what differs between two snapshots, or a snapshot and a container",
+	 .description =
+		 "What B has that A has not, the other way round, and what has changed, by volume and "
+		 "for the container's own files; from the snapshots' catalogs, without booting "
+		 "anything, and without reading what is the same. One of A and B may be a container, "
+		 "as it is now: it is read as by `create --live`, and not frozen. Without B, a "
+		 "container is compared with the snapshot that its data came from last, and a snapshot "
+		 "with its parent. A name that fits a container and a snapshot is the container; write "
+		 "NAME:TAG for the snapshot.\n\n"
+		 "Lines begin with A (added), D (removed), M (changed content), T (another type of "
+		 "file) or m (only mode, owner, time, attributes or the like). Bytes that have changed "
+		 "are counted by blocks where more is not known without reading much. Of files with "
+		 "several names, changes are told of the first one. With --content, text of up to 8 MiB "
+		 "is compared by the machine's own `diff -u`; of anything else the ranges that differ "
+		 "are printed, as OFFSET+LENGTH. A name that fits no terminal is "
+		 "escaped; --json has every byte.",
+	 .arguments = two_states,
+	 .options = diff_options_table,
+	 .examples = diff_examples,
+	 .compares = true,
+	 .exit_notes =
+		 "0 when nothing differs, 1 when something does; 2 and up are failures, and 2 "
+		 "is also what is damaged.",
+	 .run = verb_diff_run,
+	 .print = verb_diff_print},
+	{.name = "cat",
+	 .summary = "print a file of a snapshot",
+	 .description =
+		 "The regular file at PATH, as a container of REF would see it: in a volume or in the "
+		 "image, symbolic links followed within the snapshot. Nothing is booted. On a terminal "
+		 "control characters are escaped; into a file or a pipe every byte goes as it is.",
+	 .arguments = one_source,
+	 .examples = cat_examples,
+	 .exit_notes = "4 when there is no such file.",
+	 .run = verb_cat_run},
+	{.name = "cp",
+	 .summary = "copy files and folders out of a snapshot",
+	 .description =
+		 "The file or folder at PATH, as a container of REF would see it, with the volumes "
+		 "below it. Nothing is booted. DESTINATION is as in `docker cp`: a folder that is there "
+		 "gets it under its name, anything else becomes its name; with PATH ending in /. what "
+		 "is in the folder is copied; - writes a tar archive to standard output.\n\n"
+		 "Files belong to who copies, without set-id bits and extended attributes; --archive "
+		 "keeps all that. The archive has everything always. No symbolic link below DESTINATION "
+		 "is followed; a file that is there is replaced when the new one is whole.",
+	 .arguments = source_and_destination,
+	 .options = cp_options_table,
+	 .examples = cp_examples,
+	 .exit_notes =
+		 "4 when there is no such file; 5 when DESTINATION is a file and PATH a folder.",
+	 .run = verb_cp_run,
+	 .print = verb_cp_print},
 	{.name = "verify",
 	 .summary = "check every hash of a snapshot without booting it",
 	 .description = "Reads every pack, every catalog entry and the manifest, beside the image "
@@ -202,26 +499,71 @@ const struct verb verbs[] = {
 	 .takes_command = true,
 	 .run = verb_run_run,
 	 .print = verb_run_print},
+	{.name = "reset",
+	 .summary = "put a container's data back to a snapshot",
+	 .description =
+		 "The same container with its volumes in the state of REF: it is stopped, what "
+		 "differs is changed, it is started, and it is ready when its driver says so. "
+		 "Without REF the state is that where its data came from last: what it was reset "
+		 "to, what a person made of it by `create`, or what it was booted from, whichever "
+		 "is latest. Its own files outside of volumes and its settings stay as they "
+		 "are; `replace` brings those back, too.\n\n"
+		 "First a safety snapshot of its present state is made, to which `undo` returns, "
+		 "and to which it goes back by itself when a step fails. The container is then "
+		 "killed, not stopped: its state is in that snapshot. With --no-safety there is no "
+		 "way back: a reset that fails or is killed can only be run again, with the same "
+		 "REF or another, and the data is then the snapshot's.\n\n"
+		 "Other containers that use these volumes, or live in its namespaces, are stopped "
+		 "and started again: they are listed, and the question whether to go on must be "
+		 "answered by yes, or by --yes. So must another one when REF is a snapshot of "
+		 "something else.",
+	 .arguments = target_and_optional_reference,
+	 .options = reset_options_table,
+	 .examples = reset_examples,
+	 .exit_notes =
+		 "4 when there is no such container or snapshot; 6 when there was a question "
+		 "and nobody agreed, or when a container that may not be frozen could write "
+		 "to a volume, so that there can be no safety snapshot; 8 when the engine has too little room; 9 when another "
+		 "reset, replace or create works on it.",
+	 .run = verb_reset_run,
+	 .print = verb_reset_print},
 	{.name = "replace",
 	 .summary = "put a container back into the state of a snapshot",
 	 .description =
 		 "The container is made anew from REF with the same name, networks, ports, mounts, "
-		 "limits and labels, and its volumes are restored. First a safety snapshot of its "
-		 "present state is made; when a step fails, the container is as before.\n\n"
+		 "limits and labels, and in its volumes what differs is changed. First a safety "
+		 "snapshot of its present state is made, to which `undo` returns; when a step "
+		 "fails, the container is as before. With --no-safety there is no way back: when a "
+		 "step fails after the first change, the old container goes on with the data of "
+		 "REF.\n\n"
 		 "Other containers that use these volumes are stopped and started again: they are "
 		 "listed, and the question whether to go on must be answered by yes, or by --yes. So "
 		 "must another one when REF has none of the volumes of CONTAINER.",
 	 .arguments = target_and_reference,
 	 .options = replace_options_table,
 	 .examples = replace_examples,
-	 .exit_notes =
-		 "6 when there was a question, as whether other containers may be stopped, and nobody agreed.",
+	 .exit_notes = "6 when there was a question, as whether other containers may be stopped, "
+		       "and nobody agreed, or when a container that may not be frozen could write "
+		       "to a volume, so that there can be no safety snapshot.",
 	 .run = verb_replace_run,
 	 .print = verb_replace_print},
+	{.name = "undo",
+	 .summary = "take back the last reset or replace of a container",
+	 .description =
+		 "Returns to the newest safety snapshot of CONTAINER: by a reset where it was made "
+		 "by a reset, by a replace where it was made by a replace. It makes a safety "
+		 "snapshot first, so an undo can be undone. The last three safety snapshots of a "
+		 "container are kept.",
+	 .arguments = one_container,
+	 .options = undo_options_table,
+	 .examples = undo_examples,
+	 .exit_notes = "4 when there is no safety snapshot.",
+	 .run = verb_undo_run,
+	 .print = verb_undo_print},
 	{.name = "restore",
-	 .summary = "says which of run and replace is meant",
-	 .description = "There is no verb of this name: a snapshot is booted beside what runs, or "
-			"put in its place.",
+	 .summary = "says which of reset, replace and run is meant",
+	 .description = "There is no verb of this name: a container's data is put back, or the "
+			"whole container, or a snapshot is booted beside what runs.",
 	 .arguments = anything,
 	 .without_engine = true,
 	 .exit_notes = "3 always.",
@@ -230,8 +572,11 @@ const struct verb verbs[] = {
 	 .summary = "repair what a killed run left behind",
 	 .description =
 		 "Thaws containers that a killed sidesnap left frozen, starts those it had "
-		 "stopped, rolls an interrupted replace back, removes its helper containers, "
-		 "and says what it did. The sidecar runs it at every start.",
+		 "stopped, brings an interrupted reset or replace to an end, removes its helper containers, "
+		 "and says what it did. The sidecar runs it at every start.\n\n"
+		 "Where snapshots are here, and the docker configuration of whoever runs it "
+		 "(`config.json` in DOCKER_CONFIG or ~/.docker) lets `docker system prune -a` remove "
+		 "them, a note says so. Not in a container: the configuration there is nobody's.",
 	 .options = doctor_options,
 	 .exit_notes = "2 when something is left that a person must look at.",
 	 .run = verb_doctor_run,
@@ -300,12 +645,34 @@ struct options_grammar verb_grammar(const struct verb *verb)
 	};
 }
 
+static bool has_control(const char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < ' ' || *text == '\x7f')
+			return true;
+	}
+	return false;
+}
+
+int verb_check_word(const char *word, struct error **err)
+{
+	cleanup_free char *shown = NULL;
+
+	if (!word || !has_control(word))
+		return 0;
+	shown = escape_text(word);
+	return error_set(err, ERROR_USAGE, "\"%s\" has a control character in it", shown);
+}
+
 int verb_check_arguments(const struct verb *verb, const struct options *options, struct error **err)
 {
 	cleanup_free char *synopsis = verb_synopsis(verb);
 	const struct argument *argument = verb->arguments;
-	size_t index = 0;
+	size_t index = 0, names = verb->takes_command ? 1 : SIZE_MAX;
 
+	for (size_t i = 0; i < options->arguments.count && i < names; i++)
+		if (verb_check_word(options->arguments.items[i], err) < 0)
+			return -1;
 	for (; argument && argument->name; argument++, index++) {
 		if (index >= options->arguments.count && !argument->optional) {
 			error_set(err, ERROR_USAGE, "%s needs %s", verb->name, argument->name);

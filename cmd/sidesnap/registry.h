@@ -1,0 +1,30 @@
+/* What push and pull have in common on the command line and on the terminal. */
+#ifndef SIDESNAP_CMD_REGISTRY_H
+#define SIDESNAP_CMD_REGISTRY_H
+
+#include "snapshot/snapshot.h"
+
+#include "verb.h"
+
+#define REGISTRY_OPTIONS                                                                           \
+	{.name = "username",                                                                       \
+	 .letter = 'u',                                                                            \
+	 .type = OPTION_TEXT,                                                                      \
+	 .value = "NAME",                                                                          \
+	 .otherwise = "what \"docker login\" has noted",                                           \
+	 .help = "who to be at the registry; needs --password-stdin"},                             \
+	{                                                                                          \
+		.name = "password-stdin", .help = "take the password from standard input"          \
+	}
+
+/*
+ * registry_login_take(command, login, err):
+ * From --username and --password-stdin; *${password} holds the password and is to be freed.
+ */
+int registry_login_take(const struct command *command, struct registry_login *login,
+			char **password, struct error **err);
+
+/* registry_print(command, result, list): The references, one a line, and what was moved on stderr. */
+void registry_print(const struct command *command, const struct json *list);
+
+#endif
