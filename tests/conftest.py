@@ -1,11 +1,13 @@
 """
-Where the tests find the product, the order in which they run (quick ones first), and a run of all of
-them in several processes: each has an engine of its own, and most of a test is waiting.
+Where the tests find the product, the order in which they run (quick ones first, but long files early
+enough that no process is left alone with one), and a run of all of them in several processes: each
+has an engine of its own, and most of a test is waiting.
 """
 
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -24,23 +26,33 @@ ORDER = [
     "test_fidelity",
     "test_freeze",
     "test_precopy",
+    "test_rounds",
     "test_bad_input",
     "test_damage",
     "test_run_and_list",
     "test_restarting",
     "test_safety",
     "test_killed",
-    "test_replace",
+    "test_postgres",
     "test_compose",
     "test_redis",
-    "test_postgres",
+    "test_replace",
+    "test_reset",
+    "test_undo",
+    "test_history",
+    "test_prune",
+    "test_diff",
+    "test_extract",
+    "test_share",
+    "test_reset_engine",
+    "test_chain",
+    "test_concurrent",
     "test_other_engines",
 ]
 
 
-# Big images are loaded by one process only; of the rest the first process gets less, as PostgreSQL
-# takes long.
-ALONE = {"test_postgres": 0, "test_compose": 1, "test_redis": 1}
+# What is dear to set up (big images, a set of snapshots for all tests of a file) is set up by one process.
+WHOLE = {"test_postgres", "test_compose", "test_redis", "test_history", "test_share"}
 
 
 def file_of(item):
@@ -50,7 +62,7 @@ def file_of(item):
 def pytest_addoption(parser):
     default = int(os.environ.get("SIDESNAP_TEST_PROCESSES", "2" if os.geteuid() == 0 else "1"))
     parser.addoption("--processes", type=int, default=default, help="run a folder of tests in so many processes")
-    parser.addoption("--shard", help="K/N: only every N-th test, used by --processes")
+    parser.addoption("--claims", help="a folder: run only what no other process has claimed there, used by --processes")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -58,27 +70,53 @@ def pytest_collection_modifyitems(config, items):
         return ORDER.index(file_of(item)) if file_of(item) in ORDER else len(ORDER)
 
     items.sort(key=position)
-    if config.getoption("shard"):
-        number, count = map(int, config.getoption("shard").split("/"))
-        kept, left = [], []
-        for at, item in enumerate(items):
-            share = count - 1 - at % (count + 1) * count // (count + 1)
-            mine = ALONE.get(file_of(item), share) % count == number
-            (kept if mine else left).append(item)
-        items[:] = kept
-        config.hook.pytest_deselected(items=left)
+
+
+def claimed(items, folder):
+    """Those that are ours. A process takes a test, or a file of WHOLE, when it comes to it."""
+    ours, others = set(), set()
+    for at, item in enumerate(items):
+        name = file_of(item)
+        if name not in WHOLE:
+            name = str(at)
+        if name not in ours and name not in others:
+            try:
+                os.close(os.open(os.path.join(folder, name), os.O_CREAT | os.O_EXCL))
+                ours.add(name)
+            except FileExistsError:
+                others.add(name)
+        if name in ours:
+            yield item
+
+
+def pytest_runtestloop(session):
+    folder = session.config.getoption("claims")
+    if not folder or session.testsfailed:
+        return None
+    mine = claimed(session.items, folder)
+    item = next(mine, None)
+    while item:
+        following = next(mine, None)  # what can stay set up is told by it
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        item = following
+    return True
 
 
 def pytest_cmdline_main(config):
     """A run of whole folders is divided; single files run here."""
     count = config.getoption("processes")
     folders = any(os.path.isdir(argument) for argument in config.args)
-    if config.getoption("shard") or count < 2 or not folders or config.getoption("collectonly"):
+    if config.getoption("claims") or count < 2 or not folders or config.getoption("collectonly"):
         return None
-    return run_divided(config.invocation_params.args, count)
+    with tempfile.TemporaryDirectory(prefix="sidesnap-tests.") as claims:
+        return run_divided(config.invocation_params.args, count, claims)
 
 
-def run_divided(arguments, count):
+def run_divided(arguments, count, claims):
     def pump(number, process):
         for line in process.stdout:
             sys.stdout.write(f"[{number}] {line}")
@@ -87,7 +125,7 @@ def run_divided(arguments, count):
     processes, threads = [], []
     for number in range(count):
         process = subprocess.Popen(
-            [sys.executable, "-B", "-m", "pytest", *arguments, f"--shard={number}/{count}"],
+            [sys.executable, "-B", "-m", "pytest", *arguments, f"--claims={claims}"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -6,10 +6,12 @@ that removes whatever was made and insists that the product left nothing behind.
 import contextlib
 import itertools
 import os
+import re
 import subprocess
 
 import pytest
 
+from support import trees
 from support.api import Engine, EngineError, wait_for
 from support.cli import Sidesnap, binary
 from support.images import PREFIX, Images
@@ -42,8 +44,10 @@ def private_engine():
         print(f"no private engine ({reason}); using the machine's own")
         yield None
         return
+    default_bridge = os.path.exists("/sys/class/net/docker0")
     yield private
     private.stop()
+    assert os.path.exists("/sys/class/net/docker0") or not default_bridge, "the machine's engine lost its bridge"
 
 
 @pytest.fixture(scope="session")
@@ -69,12 +73,16 @@ def inventory(engine):
     def ours(names):
         return sorted(n for n in names if engine.exclusive or SESSION in n)
 
+    def is_ours(image):
+        """One without a name is told by what it was made of."""
+        source = (engine.image(image)["Config"].get("Labels") or {}).get("sidesnap.source.container", "")
+        return engine.exclusive or source.startswith(SESSION)
+
     return {
         "containers": ours(c["Names"][0] for c in engine.containers()),
         "volumes": ours(engine.volumes()),
-        "images": ours(
-            ",".join(t) or i for i, t in engine.images().items() if not any(PREFIX in x for x in t)
-        ),
+        "images": ours(",".join(t) for t in engine.images().values() if t and not any(PREFIX in x for x in t)),
+        "dangling": sorted(i for i, t in engine.images().items() if not t and is_ours(i)),
         "networks": ours(engine.networks().values()),
     }
 
@@ -133,6 +141,13 @@ class Box:
         container.start()
         return container
 
+    def sleeper(self, fill=trees.make_small, host=None, **config):
+        """A busybox that sleeps, called "db", with what fill makes in its volume at /data."""
+        volume = self.volume("data", fill)
+        container = self.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")], host, **config)
+        container.volume = volume
+        return container
+
     def create(self, word, image, command=None, mounts=(), host=None, **config):
         host = dict(host or {})
         if mounts:
@@ -158,6 +173,16 @@ class Box:
         """The helpers of our containers; on a shared engine others have theirs too."""
         return [c for c in self.engine.containers(label="sidesnap.role=helper") if self.is_mine(c)]
 
+    def safeties(self):
+        """The references of our containers' safety snapshots."""
+        found = []
+        for identity, tags in self.engine.images().items():
+            labels = self.engine.image(identity)["Config"].get("Labels") or {}
+            mine = labels.get("sidesnap.source.container", "").startswith(self.name(""))
+            if mine and labels.get("sidesnap.kind") == "safety":
+                found += tags
+        return found
+
     def paused(self):
         return [c["Names"][0] for c in self.engine.containers(status="paused")]
 
@@ -175,6 +200,7 @@ class Box:
             ]
             if untagged:
                 problems.append(f"snapshots without a tag left behind: {untagged}")
+            problems += self.orphans()
         self.cleanups.close()
         for container in self.engine.containers():
             names = [n.lstrip("/") for n in container["Names"]]
@@ -202,6 +228,14 @@ class Box:
                 continue
             self.engine.call("DELETE", f"/networks/{network}")
         assert not problems, "; ".join(problems)
+
+    def orphans(self):
+        """Anonymous volumes that no container has; on a shared engine nobody can tell whose they are."""
+        if not self.engine.exclusive:
+            return []
+        used = {m.get("Name") for c in self.engine.containers() for m in c.get("Mounts") or []}
+        left = {v for v in self.engine.volumes() if re.fullmatch("[0-9a-f]{64}", v)} - used - self.before["volumes"]
+        return [f"anonymous volumes left behind: {sorted(left)}"] if left else []
 
     def is_mine(self, helper):
         """On a shared engine other people's helpers are none of our business."""

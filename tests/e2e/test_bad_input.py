@@ -18,8 +18,7 @@ from support.private_engine import end_with_parent
 
 @pytest.fixture
 def db(box):
-    volume = box.volume("data", trees.make_small)
-    return box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")])
+    return box.sleeper()
 
 
 @pytest.mark.parametrize(
@@ -165,6 +164,21 @@ def test_too_little_room_by_reserve(box, sidesnap, db):
 def test_sizes_are_understood(box, sidesnap, db):
     for size in ("0", "1", "100M", "1MiB", "1k", "1g"):
         sidesnap.create(db.name, box.tag(), "--min-free", size)
+    sidesnap.fails(NO_SPACE, "create", db.name, "--dry-run", "--min-free", "900T", says="--min-free")
+    sidesnap("create", db.name, "--dry-run", "--min-free", "1M")
+
+
+def test_a_title_is_a_line_in_a_list(box, sidesnap, db):
+    sidesnap.fails(USAGE, "create", db.name, "-t", box.tag(), "-m", "x" * 1001, says=["1001", "1000"])
+    tag = box.tag()
+    sidesnap.create(db.name, tag, "-m", "x" * 1000)
+    assert box.engine.image(tag)["Config"]["Labels"]["sidesnap.title"] == "x" * 1000
+
+
+@pytest.mark.parametrize("words", [["cre\nate"], ["create", "a\nb"], ["create", "--x\ny"], ["create", "a", "--min-free=1\nx"]])
+def test_control_characters_are_not_printed(sidesnap, words):
+    result = sidesnap.fails(USAGE, *words, says="\\x0a")
+    assert "\x1b" not in sidesnap(*[w.replace("\n", "\x1b[31m") for w in words], code=USAGE).err, result
 
 
 @pytest.fixture

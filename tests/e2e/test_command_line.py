@@ -13,7 +13,7 @@ import pytest
 
 from support.cli import BUILD, ENGINE, UNSUPPORTED, USAGE, Sidesnap, binary
 
-VERBS = "cancel create doctor ls ps replace restore rm run show verify version".split()
+VERBS = "cancel create doctor ls prune ps replace reset restore rm run show undo verify version".split()
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,12 @@ def test_usage_errors(sidesnap, arguments):
     """The message names the word that is wrong, or a hint says how to go on."""
     result = sidesnap.fails(USAGE, *arguments)
     assert "hint:" in result.err or (arguments and arguments[-1] in result.err), result
+
+
+@pytest.mark.parametrize("words", [("--host", "a\nb", "ls"), ("--project", "a\nb", "ls"), ("show", "a\nb")], ids=" ".join)
+def test_line_ends_are_not_printed(sidesnap, words):
+    result = sidesnap.fails(USAGE, *words, says="a\\x0ab")
+    assert len(result.err.splitlines()) == 1, result
 
 
 def test_no_engine(sidesnap):

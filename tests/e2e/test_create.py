@@ -11,18 +11,15 @@ import pytest
 
 from support import trees
 from support.api import wait_for
-from support.cli import BUSY, EXISTS, NOT_FOUND, USAGE, PauseWatch, Sidesnap, Terminal
+from support.cli import BUSY, EXISTS, NOT_FOUND, USAGE, Sidesnap, Terminal
 from support.images import ROOT
-from support.watch import HelperWatch, assert_confined
+from support.watch import HelperWatch, PauseWatch, assert_confined
 
 
 @pytest.fixture
 def db(box):
     """A running container with one volume that holds a little of everything."""
-    volume = box.volume("data", trees.make_small)
-    container = box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")])
-    container.volume = volume
-    return container
+    return box.sleeper()
 
 
 def labels(box, reference):
@@ -411,3 +408,15 @@ def test_ps_shows_driver_volumes_and_last_snapshot(box, sidesnap, db):
     assert [v["path"] for v in row["volumes"]] == ["/data"]
     text = sidesnap("ps").out
     assert db.name in text
+
+
+def test_an_image_built_from_a_snapshot_is_no_base(box, sidesnap, db, tmp_path):
+    """It has the snapshot's labels, but files of its own, which are not the container's."""
+    tag, built, after = box.tag(), box.tag("built"), box.tag("after")
+    sidesnap.create(db.name, tag)
+    (tmp_path / "Dockerfile").write_text(f"FROM {tag}\nUSER 0\nENTRYPOINT []\nRUN echo built >/etc/built\n")
+    box.engine.build(str(tmp_path), built)
+    assert labels(box, built)["sidesnap.id"] == labels(box, tag)["sidesnap.id"]
+    sidesnap.create(db.name, after)
+    layers = [box.engine.image(image)["RootFS"]["Layers"] for image in (tag, built, after)]
+    assert layers[2][: len(layers[0])] == layers[0] and layers[1][-1] not in layers[2]

@@ -38,7 +38,7 @@ def test_helper_labels_do_not_leak(box, sidesnap, service):
     sidesnap.create(service.name, tag)
     found = config_of(box, tag)["Labels"]
     assert found["sidesnap.role"] == "snapshot"
-    for name in ("nonce", "freezes", "purpose", "target", "release", "undo"):
+    for name in ("nonce", "freezes", "purpose", "target", "release", "journal"):
         assert not found.get("sidesnap." + name), (name, found)
 
 

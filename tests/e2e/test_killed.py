@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from support import trees
 from support.api import wait_for
 from support.cli import binary, family
 from support.images import ROOT
@@ -33,8 +32,7 @@ CREATE_POINTS = points(("create/", "helper/", "freeze/"))
 
 @pytest.fixture
 def db(box):
-    volume = box.volume("data", trees.make_small)
-    return box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")])
+    return box.sleeper()
 
 
 def test_there_are_steps():
@@ -53,6 +51,7 @@ def assert_healed(box, sidesnap, container, tag):
     wait_for(lambda: not any(h["State"] == "running" for h in box.helpers()), "helpers end by themselves", 30)
     result = sidesnap.json("doctor")
     assert not box.helpers(), result
+    assert not [i for i, tags in box.engine.images().items() if not tags and box.is_snapshot(i)], result
     state = container.state()
     assert state["Running"] and not state["Paused"], result
     container.exec("echo alive >/data/alive")

@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from support import trees
-from support.cli import REFUSED, USAGE, PauseWatch
-from support.watch import HelperWatch, assert_confined
+from support.cli import REFUSED, USAGE
+from support.watch import HelperWatch, PauseWatch, assert_confined
 
 NEVER = USAGE  # no option allows it
 

@@ -1,14 +1,16 @@
 """The container's own changed files: what is captured of them, and that the image reads right without us."""
 
 import io
+import json
 import os
 import tarfile
+import time
 
 import pytest
 
 from conftest import Box
 from support import trees
-from support.api import Engine
+from support.api import Engine, wait_for
 from support.images import Images
 
 CHANGES = r"""
@@ -95,6 +97,78 @@ def test_booted_container_is_exact_to_the_nanosecond(box, sidesnap, container):
     path = os.path.join(copy.inspect()["GraphDriver"]["Data"]["MergedDir"], "opt/precise")
     assert os.lstat(path).st_mtime_ns == 1234567890123456789
     assert os.getxattr(path, "user.note") == b"kept"
+
+
+def create_with_changes_after_the_precopy(box, container, script):
+    """A create; the script runs in the target when the pre-copy is over and the freeze not on yet."""
+    tag = box.tag()
+    process = box.sidesnap.at("create/precopied", "sleep:6").start("create", container.name, "-t", tag, "--json")
+    wait_for(lambda: any(h["State"] == "running" for h in box.helpers()), "the helper", 60)
+    time.sleep(1.5)
+    container.exec(script)
+    assert not container.state()["Paused"], "the changes came too late to prove anything"
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, (out, err)
+    return tag, json.loads(out)
+
+
+def test_what_changes_after_the_precopy_is_captured(box, sidesnap):
+    """Copied up, made, removed, replaced by another type: found without a list of changes."""
+    container = box.run("db", "busybox", ["sleep", "1000"])
+    container.exec("mkdir /mine && echo one >/mine/stays && echo two >/mine/goes")
+    tag, _result = create_with_changes_after_the_precopy(
+        box, container, CHANGES + "rm /mine/goes; echo three >/mine/comes; chmod 0600 /mine/stays"
+    )
+    image = box.create("image", tag)
+    trees.only_difference("own files", exported(box.engine, container), exported(box.engine, image))
+    # And once more, over the snapshot: back to what it was, as far as a shell can.
+    tag, _result = create_with_changes_after_the_precopy(
+        box, container, "rm -rf /opt/app /etc/extra.conf /home /root; mkdir /home /root; echo new >/etc/old/new; mv /mine /yours"
+    )
+    image = box.create("again", tag)
+    trees.only_difference("own files", exported(box.engine, container), exported(box.engine, image))
+
+
+def test_stores_to_a_mapped_own_file(box):
+    """No time tells of the stores after the first: the snapshot has them as they were when it was frozen."""
+    container = box.run("db", "service", ["service", "mapped", "/page"])
+    root = container.inspect()["GraphDriver"]["Data"].get("MergedDir")
+    if not root or not os.path.isdir(root):
+        pytest.skip("the engine's files cannot be seen from here")
+    wait_for(lambda: os.path.exists(root + "/page"), "the writer")
+    time.sleep(0.3)
+    for _ in range(3):
+        tag = box.tag()
+        process = box.sidesnap.at("freeze/paused", "sleep:1").start("create", container.name, "-t", tag)
+        wait_for(lambda: container.state()["Paused"], "the freeze", 60)
+        with open(root + "/page", "rb") as file:
+            wanted = file.read()
+        assert container.state()["Paused"]
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, (out, err)
+        image = box.create("image", tag)
+        assert image.archive("/page").extractfile("page").read() == wanted
+        image.remove()
+
+
+def test_twenty_thousand_own_files_are_read_once(box, sidesnap):
+    container = box.run("db", "busybox", ["sleep", "1000"])
+    container.exec(
+        "mkdir /many; for d in $(seq 100); do mkdir /many/$d; cd /many/$d;"
+        " for f in $(seq 200); do echo $d.$f >$f; done; done",
+        timeout=120,
+    )
+    time.sleep(0.2)
+    first, second = box.tag(), box.tag()
+    one = sidesnap.create(container.name, first)
+    assert one["own"]["files"] == 20000 and one["hot_bytes"] == 0, one
+    container.exec("rm -r /many/7; echo changed >/many/8/8; rm /many/9/9; mkdir /many/9/9; echo in >/many/9/9/in")
+    time.sleep(0.2)
+    two = sidesnap.create(container.name, second)
+    assert two["own"]["files"] == 20000 - 200 and two["hot_bytes"] < 100, two
+    assert box.engine.history(second)[0]["Size"] < 1 << 20, "the second layer has the unchanged files again"
+    image = box.create("image", second)
+    trees.only_difference("own files", exported(box.engine, container), exported(box.engine, image))
 
 
 def test_stopped_target_gives_the_same(box, sidesnap, container):
@@ -242,3 +316,21 @@ def test_hostile_names_in_the_layer(box, sidesnap):
     for name in names:
         with open(trees.join(found, "hostile", name), "rb") as file:
             assert file.read() == b"of " + name
+
+
+def test_image_that_was_built_on_a_snapshot_is_no_base(box, sidesnap, container, tmp_path):
+    """It has the snapshot's labels, and files that the container never had; the snapshot is in no list any more."""
+    tag, built, second = box.tag(), box.tag("built"), box.tag("second")
+    sidesnap.create(container.name, tag)
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {tag}\nUSER 0\nENTRYPOINT []\nRUN echo built >/etc/built && rm -r /opt/app\nCMD [\"true\"]\n"
+    )
+    box.engine.build(str(tmp_path), built)
+    box.engine.remove_image(tag)
+    sidesnap.create(container.name, second)
+    layers = [box.engine.image(name)["RootFS"]["Layers"] for name in (built, second)]
+    assert layers[0][-1] not in layers[1]
+    image = box.create("image", second)
+    found = exported(box.engine, image)
+    image.remove()
+    assert "etc/built" not in found and "opt/app/run" in found

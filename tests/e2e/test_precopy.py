@@ -13,6 +13,7 @@ import pytest
 
 from support import trees
 from support.api import wait_for
+from support.cli import await_stop, go_on
 
 MIB = 1 << 20
 
@@ -97,12 +98,11 @@ def test_a_busy_changer_is_captured_as_it_was_frozen(box):
     for number in range(5):
         frozen = box.volume(f"frozen{number}")
         tag = box.tag()
-        process = box.sidesnap.at("freeze/paused", "sleep:2").start("create", container.name, "-t", tag, "--json")
-        wait_for(lambda: container.state()["Paused"], "the freeze", 60)
+        process = box.sidesnap.at("freeze/paused", "stop").start("create", container.name, "-t", tag, "--json")
+        assert await_stop(process)
         subprocess.run(["cp", "-a", box.path(volume) + "/.", box.path(frozen)], check=True)
         assert container.state()["Paused"], "the copy took longer than the freeze"
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 0, (out, err)
+        go_on(process)
         trees.assert_same(box.path(frozen), box.path(restored(box, tag, f"copy{number}")))
 
 
@@ -112,14 +112,13 @@ def write_mapped(box, container, volume, leave_out):
     store: True when the snapshot has them as they were when it was frozen.
     """
     tag = box.tag()
-    sidesnap = box.sidesnap.at("freeze/paused", "sleep:1" + (",tree/write-back=error" if leave_out else ""))
+    sidesnap = box.sidesnap.at("freeze/paused", "stop" + (",tree/write-back=error" if leave_out else ""))
     process = sidesnap.start("create", container.name, "-t", tag)
-    wait_for(lambda: container.state()["Paused"], "the freeze", 60)
+    assert await_stop(process)
     with open(box.path(volume) + "/page", "rb") as file:
         wanted = file.read()
     assert container.state()["Paused"]
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, (out, err)
+    go_on(process)
     copy = restored(box, tag, "copy")
     with open(box.path(copy) + "/page", "rb") as file:
         got = file.read()
@@ -178,6 +177,72 @@ def test_a_volume_made_again_under_the_same_name(box, sidesnap):
     tag = box.tag()
     sidesnap.create(container.name, tag)
     trees.assert_same(box.path(volume), box.path(restored(box, tag, "copy")))
+
+
+def test_a_volume_excluded_once_costs_the_next_create_nothing(box, sidesnap):
+    """The base is the newest snapshot that has the volume, not the newest of all."""
+    big, small = box.volume("big", fill(24 * MIB)), box.volume("small", fill(MIB))
+    container = box.run("db", "busybox", ["sleep", "1000"], [(big, "/big"), (small, "/small")])
+    time.sleep(0.2)
+    sidesnap.create(container.name, box.tag())
+    without = sidesnap.create(container.name, box.tag(), "--exclude", "/big")
+    tag = box.tag()
+    result = sidesnap.create(container.name, tag)
+    assert result["new_bytes"] < MIB and result["parent"] == without["id"], result
+    assert sidesnap.json("verify", tag)
+    # And one without it builds on the one without it: what is excluded is in none of its layers.
+    again = box.tag()
+    result = sidesnap.create(container.name, again, "--exclude", "/big")
+    assert result["new_bytes"] < MIB, result
+    assert box.engine.image(again)["Size"] < 24 * MIB + box.engine.image(box.images("busybox"))["Size"]
+
+
+class Disk:
+    """A volume on a disk of its own, whose inodes can be given any times while nobody uses it."""
+
+    def __init__(self, box, scratch):
+        image = os.path.join(scratch, "disk")
+        with open(image, "wb") as file:
+            file.truncate(32 * MIB)
+        trees.run("mkfs.ext4", "-q", "-I", "256", image)
+        self.device = trees.run("losetup", "-f", "--show", image).decode().strip()
+        box.cleanups.callback(trees.run, "losetup", "-d", self.device)
+        self.volume = box.volume(
+            "disk", Driver="local", DriverOpts={"type": "ext4", "device": self.device, "o": "noatime"}
+        )
+
+    def set_times(self, name, when):
+        """mtime and ctime, as only a clock that is set can."""
+        for field in ("mtime", "ctime"):
+            trees.run("debugfs", "-w", "-R", f"set_inode_field /{name} {field} @{when}", self.device)
+            trees.run("debugfs", "-w", "-R", f"set_inode_field /{name} {field}_extra 0", self.device)
+
+
+def test_a_clock_that_was_set_back_and_comes_by_again(box, sidesnap, scratch):
+    """
+    Two files are rewritten in place, and get the very times that they had, which nobody can do but a
+    clock. One had its times from before the clock was set back: it is not believed. The other's times
+    were past and done: that it is believed shows that the first one would be.
+    """
+    disk = Disk(box, scratch)
+    now = int(time.time())
+    container = box.create("db", "busybox", ["sleep", "1000"], [(disk.volume, "/data")])
+    for generation in ("old", "new"):
+        script = f"echo {generation} >/data/ahead; echo {generation} >/data/past"
+        writer = box.create("writer", "busybox", ["sh", "-c", script], [(disk.volume, "/data")])
+        writer.start()
+        assert writer.wait() == 0
+        writer.remove()
+        disk.set_times("ahead", now + 3600)
+        disk.set_times("past", now - 3600)
+        container.start()
+        tag = box.tag()
+        sidesnap.create(container.name, tag)
+        container.kill()
+        container.wait()
+    found = box.path(restored(box, tag, "copy"))
+    with open(os.path.join(found, "past")) as past, open(os.path.join(found, "ahead")) as ahead:
+        assert (past.read(), ahead.read()) == ("old\n", "new\n")
 
 
 def test_nothing_of_the_pre_copy_is_in_the_layer(box, sidesnap):

@@ -117,11 +117,8 @@ def assert_same_inspect(before, after):
 
 @pytest.fixture
 def db(box):
-    volume = box.volume("data", trees.make_small)
     # KILL as its stop signal: a sleep as process 1 ignores TERM, and there are many stops here.
-    container = box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")], StopSignal="SIGKILL")
-    container.volume = volume
-    return container
+    return box.sleeper(StopSignal="SIGKILL")
 
 
 @pytest.fixture
@@ -129,17 +126,8 @@ def tag(box, sidesnap, db):
     """A snapshot of the good state; the container has gone on to a worse one."""
     tag = box.tag()
     sidesnap.create(db.name, tag)
-    db.exec("echo worse >/data/file; rm -r /data/dir; echo extra >/data/extra; echo own >/own")
+    trees.worsen_small(db)
     return tag
-
-
-def safeties(box):
-    found = []
-    for identity, tags in box.engine.images().items():
-        labels = box.engine.image(identity)["Config"].get("Labels") or {}
-        if labels.get("sidesnap.kind") == "safety":
-            found += tags
-    return found
 
 
 def test_state_of_then_is_back(box, sidesnap, db, tag):
@@ -157,7 +145,7 @@ def test_state_of_then_is_back(box, sidesnap, db, tag):
 
 def test_safety_snapshot_holds_the_state_before(box, sidesnap, db, tag):
     result = sidesnap.json("replace", db.name, tag, "--yes")
-    assert safeties(box) == [result["safety"]]
+    assert box.safeties() == [result["safety"]]
     copy = box.boot("undo", result["safety"])
     assert copy.exec("cat /data/file /data/extra /own") == "worse\nextra\nown\n"
     text = sidesnap("replace", db.name, tag, "--yes")
@@ -232,11 +220,12 @@ def test_everything_of_the_inspect_is_kept(box, sidesnap, scratch):
     tag = box.tag()
     sidesnap.create(container.name, tag)
     before = container.inspect()
-    volumes = sorted(box.engine.volumes())
+    volumes = sorted(name for name in box.engine.volumes() if name != "sidesnap-state")
     sidesnap("replace", container.name, tag, "--yes")
     after = box.container("db")
     assert_same_inspect(before, after.inspect())
-    assert sorted(box.engine.volumes()) == volumes, "anonymous volumes are taken over by name"
+    left = sorted(name for name in box.engine.volumes() if name != "sidesnap-state")
+    assert left == volumes, "anonymous volumes are taken over by name"
     assert after.exec("cat /data/file; echo $SECRET") == "hello\nhunter2\n"
     # And once more from the replaced one: nothing drifts.
     second_tag = box.tag()
@@ -343,7 +332,7 @@ def assert_as_before(box, db, before, content):
     assert [c["Names"] for c in box.engine.containers() if "restoring" in str(c["Names"])] == []
 
 
-REPLACE_POINTS = points(("replace/", "restore/"))
+REPLACE_POINTS = points(("replace/", "restore/", "rollback/"))
 
 
 def test_there_are_steps_of_replace():

@@ -38,6 +38,21 @@ def test_create_says_what_to_do(box, sidesnap, good):
     wait_for(lambda: box.container("db").state()["Running"], "the engine goes on trying")
 
 
+def test_a_service_that_begins_to_fail_while_it_is_captured(box):
+    volume = box.volume("data", trees.make_small)
+    policy = {"RestartPolicy": {"Name": "always"}}
+    service = box.run("db", "busybox", ["sh", "-c", SERVICE], [(volume, "/data")], policy)
+    tag = box.tag()
+    process = box.sidesnap.at("helper/started", "sleep:3").start("create", service.name, "-t", tag)
+    wait_for(box.helpers, "the helper")
+    with open(box.path(volume) + "/file", "w") as file:
+        file.write("broken\n")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == REFUSED, (process.returncode, out, err)
+    assert b"restarted" in err and b"--stopped" in err, err
+    assert not box.engine.has_image(tag)
+
+
 def test_replace_brings_it_back(box, sidesnap, good):
     result = sidesnap.json("replace", box.name("db"), good, "--yes")
     now = box.container("db")

@@ -6,15 +6,13 @@ import time
 
 import pytest
 
-from support import trees
 from support.api import wait_for
 from support.cli import EXISTS, NOT_FOUND, REFUSED
 
 
 @pytest.fixture
 def db(box):
-    volume = box.volume("data", trees.make_small)
-    return box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")])
+    return box.sleeper()
 
 
 @pytest.fixture

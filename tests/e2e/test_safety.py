@@ -10,7 +10,6 @@ import sys
 
 import pytest
 
-from support import trees
 from support.api import wait_for
 from support.cli import REFUSED, binary, family
 
@@ -25,10 +24,7 @@ def layers_of(box, reference):
 
 @pytest.fixture
 def db(box):
-    volume = box.volume("data", trees.make_small)
-    container = box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")], StopSignal="SIGKILL")
-    container.volume = volume
-    return container
+    return box.sleeper(StopSignal="SIGKILL")
 
 
 # ---- what the older snapshot that a helper is made from would hand on ----
@@ -237,6 +233,8 @@ def test_way_back_touches_only_what_was_touched(box, sidesnap, db):
     db.stop(0)
     process = sidesnap.at("replace/restored", "sleep:2").start("replace", both.name, tag, "--yes", "--no-start")
     wait_for(lambda: not both.state()["Running"], "the stop", 60)
+    # It is killed where the safety snapshot has it frozen, and with it the others that write there.
+    wait_for(lambda: not writer.state()["Paused"], "the thaw of the writer", 10)
     writer.exec("echo precious >/other/new")
     process.terminate()
     process.communicate(timeout=120)

@@ -1,10 +1,5 @@
 /* The base layer: errors, buffers, text, paths, JSON, files. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test_support.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -527,6 +522,28 @@ static void test_json_building(void **state)
 	json_free(json);
 }
 
+/* Names of files need not be text; a NUL is in none. */
+static void test_json_bytes(void **state)
+{
+	struct json *json = json_new_object();
+
+	(void)state;
+	json_set_bytes(json, "plain", "caf\xc3\xa9");
+	json_set_bytes(json, "other", "caf\xe9");
+	json_set_string(json, "bad64", "AAA");
+	json_set_string(json, "none64", "!");
+	assert_text(
+		"{\"plain\":\"caf\xc3\xa9\",\"other64\":\"Y2Fm6Q==\",\"bad64\":\"AAA\",\"none64\":"
+		"\"!\"}",
+		json_print(json, false));
+	assert_text("caf\xc3\xa9", json_bytes(json, "plain"));
+	assert_text("caf\xe9", json_bytes(json, "other"));
+	assert_null(json_bytes(json, "bad"));
+	assert_null(json_bytes(json, "none"));
+	assert_null(json_bytes(json, "absent"));
+	json_free(json);
+}
+
 /* An engine written in Go takes no exponent where it wants an integer. */
 static void test_json_large_integers(void **state)
 {
@@ -605,27 +622,17 @@ static void test_transfers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_buffer_cap),
-		cmocka_unit_test(test_buffer_growth),
-		cmocka_unit_test(test_cursor),
-		cmocka_unit_test(test_string_list),
-		cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_hex),
-		cmocka_unit_test(test_base64),
-		cmocka_unit_test(test_match),
-		cmocka_unit_test(test_affixes),
-		cmocka_unit_test(test_utf8),
-		cmocka_unit_test(test_clock),
-		cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_safe_paths),
-		cmocka_unit_test(test_path_order),
-		cmocka_unit_test(test_json_reading),
-		cmocka_unit_test(test_json_refusals),
-		cmocka_unit_test(test_json_building),
-		cmocka_unit_test(test_json_large_integers),
-		cmocka_unit_test(test_files),
-		cmocka_unit_test(test_transfers),
+		cmocka_unit_test(test_errors),	      cmocka_unit_test(test_buffer_cap),
+		cmocka_unit_test(test_buffer_growth), cmocka_unit_test(test_cursor),
+		cmocka_unit_test(test_string_list),   cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_hex),	      cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_match),	      cmocka_unit_test(test_affixes),
+		cmocka_unit_test(test_utf8),	      cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_paths),	      cmocka_unit_test(test_safe_paths),
+		cmocka_unit_test(test_path_order),    cmocka_unit_test(test_json_reading),
+		cmocka_unit_test(test_json_refusals), cmocka_unit_test(test_json_building),
+		cmocka_unit_test(test_json_bytes),    cmocka_unit_test(test_json_large_integers),
+		cmocka_unit_test(test_files),	      cmocka_unit_test(test_transfers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

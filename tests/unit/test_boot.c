@@ -16,9 +16,9 @@ static void add(struct seed *seed, const char *path, mode_t mode, const char *te
 				    .hardlink = hardlink};
 	struct error *err = NULL;
 
-	assert_success(seed_add(seed, &member, &err), err);
+	must(seed_add(seed, &member, &err), &err);
 	if (text && *text)
-		assert_success(seed_data(seed, text, strlen(text), &err), err);
+		must(seed_data(seed, text, strlen(text), &err), &err);
 }
 
 struct volume {
@@ -41,7 +41,7 @@ static int setup(void **state)
 	add(seed, "empty", S_IFREG | 0644, "", NULL, NULL);
 	add(seed, "link", S_IFLNK | 0777, NULL, "conf.d/main", NULL);
 	add(seed, "conf.d/again", 0, NULL, NULL, "conf.d/main");
-	assert_success(seed_write(seed, volume->scratch.capture, &volume->seed, &err), err);
+	must(seed_write(seed, volume->scratch.capture, &volume->seed, &err), &err);
 	seed_free(seed);
 	scratch_store_finish(&volume->scratch);
 	volume->path = make_directory();
@@ -75,7 +75,7 @@ static bool is_empty(struct volume *volume, bool with_seed, const struct string_
 	int result = volume_is_empty(volume->root, volume->scratch.store,
 				     with_seed ? &volume->seed : NULL, inner, &foreign, &err);
 
-	assert_success(result, err);
+	must(result, &err);
 	if (foreign_expected)
 		assert_string_equal(foreign, foreign_expected);
 	else
@@ -151,8 +151,8 @@ static void incomplete_seed_is_refused(void **state)
 
 	(void)state;
 	scratch_store_begin(&scratch);
-	assert_success(seed_add(seed, &member, &err), err);
-	assert_success(seed_data(seed, "1234", 4, &err), err);
+	must(seed_add(seed, &member, &err), &err);
+	must(seed_data(seed, "1234", 4, &err), &err);
 	assert_int_equal(seed_data(seed, "56", 2, NULL), -1);
 	assert_int_equal(seed_write(seed, scratch.capture, &root, &err), -1);
 	assert_non_null(err);

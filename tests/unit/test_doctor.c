@@ -2,12 +2,8 @@
  * What doctor believes: the journal of a replace, whose process it was, and where a
  * snapshot's trees may go.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "test_support.h"
 
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -16,25 +12,15 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "snapshot/doctor_owner.h"
-#include "snapshot/replace_restore.h"
-#include "snapshot/replace_undo.h"
+#include "snapshot/restore_plan.h"
+#include "snapshot/journal.h"
 
 #define ID "0123456789012345678901234567890123456789012345678901234567890123"
 
-static struct json *parsed(const char *text)
-{
-	struct error *error = NULL;
-	struct json *json = json_parse(text, strlen(text), &error);
-
-	if (!json)
-		fail_msg("%s", error->message);
-	return json;
-}
-
-static struct json *journal(const char *containers)
+static struct json *make_journal(const char *containers)
 {
 	cleanup_free char *text = memory_printf(
-		"{\"version\":1,\"image\":\"sha256:0\",\"snapshot\":\"s:1\",\"safety\":\"f:1\","
+		"{\"version\":1,\"operation\":\"replace\",\"places\":[],\"image\":\"sha256:0\",\"snapshot\":\"s:1\",\"safety\":\"f:1\","
 		"\"containers\":[%s]}",
 		containers);
 
@@ -47,22 +33,23 @@ static void test_journal_comes_back(void **state)
 	struct json *inspect = parsed(
 		"{\"Id\":\"" ID "\",\"Name\":\"/db\",\"State\":{\"Running\":true},\"HostConfig\":{"
 		"\"RestartPolicy\":{\"Name\":\"on-failure\",\"MaximumRetryCount\":3}}}");
-	CLEANUP(cleanup_json_free) struct json *undo = journal(""), *back = NULL;
-	struct json *target = undo_container(ROLE_TARGET, inspect, "sha256:0");
+	CLEANUP(cleanup_json_free) struct json *journal = make_journal(""), *back = NULL;
+	struct json *target = journal_container(ROLE_TARGET, inspect, "sha256:0");
 	struct error *error = NULL;
 	cleanup_free char *text = NULL, *name = NULL;
 
 	(void)state;
-	json_add(json_get(undo, "containers"), target);
-	text = undo_encode(undo);
+	json_add(json_get(journal, "containers"), target);
+	text = journal_encode(journal);
 	assert_null(strpbrk(text, "\"\\{} +/"));
-	back = undo_decode(text, &error);
+	back = journal_decode(text, &error);
 	assert_non_null(back);
-	assert_true(json_equal(undo, back));
-	assert_string_equal(json_string(undo_target(back), "name"), "db");
-	assert_true(json_bool(undo_target(back), "running"));
-	assert_int_equal(json_int(json_get(undo_target(back), "restart"), "MaximumRetryCount"), 3);
-	name = undo_suffixed(undo_target(back), SUFFIX_OLD);
+	assert_true(json_equal(journal, back));
+	assert_string_equal(json_string(journal_target(back), "name"), "db");
+	assert_true(json_bool(journal_target(back), "running"));
+	assert_int_equal(json_int(json_get(journal_target(back), "restart"), "MaximumRetryCount"),
+			 3);
+	name = journal_suffixed(journal_target(back), SUFFIX_OLD);
 	assert_string_equal(name, "db.sidesnap-replaced");
 }
 
@@ -72,12 +59,32 @@ static void test_journal_comes_back(void **state)
 
 static void refused(const char *containers)
 {
-	CLEANUP(cleanup_json_free) struct json *undo = journal(containers);
-	cleanup_free char *text = undo_encode(undo);
+	CLEANUP(cleanup_json_free) struct json *journal = make_journal(containers);
+	cleanup_free char *text = journal_encode(journal);
 	struct error *error = NULL;
 
-	assert_null(undo_decode(text, &error));
+	assert_null(journal_decode(text, &error));
 	assert_int_equal(error->kind, ERROR_DAMAGED);
+	error_free(error);
+}
+
+/* Doctor must not treat what it does not know as what it does. */
+static void other_operation(void)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *journal = make_journal(CONTAINER("target", ID, "db"));
+	cleanup_free char *text = journal_encode(journal), *changed = NULL;
+	CLEANUP(cleanup_json_free) struct json *known = journal_decode(text, NULL);
+	struct error *error = NULL;
+
+	assert_non_null(known);
+	assert_string_equal(journal_suffix(known), SUFFIX_OLD);
+	json_set_string(journal, "operation", "reset");
+	assert_true(journal_is_reset(journal));
+	assert_string_equal(journal_suffix(journal), SUFFIX_RESTORING);
+	json_set_string(journal, "operation", "move");
+	changed = journal_encode(journal);
+	assert_null(journal_decode(changed, &error));
 	error_free(error);
 }
 
@@ -93,10 +100,11 @@ static void test_journals_that_make_no_sense(void **state)
 	refused(CONTAINER("target", ID, "a/b"));
 	refused(CONTAINER("target", ID, "db") "," CONTAINER("target", ID, "db"));
 	refused(CONTAINER("target", ID, "db") "," CONTAINER("other", ID, "db"));
-	assert_null(undo_decode("", &error));
+	other_operation();
+	assert_null(journal_decode("", &error));
 	error_free(error);
 	error = NULL;
-	assert_null(undo_decode("bm90IGpzb24=", &error));
+	assert_null(journal_decode("bm90IGpzb24=", &error));
 	error_free(error);
 }
 
@@ -160,7 +168,7 @@ static void test_trees_go_where_their_path_is(void **state)
 	const struct json *tree;
 
 	(void)state;
-	assert_int_equal(restore_plan_make(snapshot, inspect, NULL, &plan, NULL), 0);
+	assert_int_equal(restore_plan_make(snapshot, inspect, NULL, false, &plan, NULL), 0);
 	assert_int_equal(json_count(plan.mounts), 3);
 	tree = json_first(json_get(plan.job, "trees"));
 	assert_int_equal(json_int(tree, "index"), 1);
@@ -190,13 +198,40 @@ static void test_way_back_is_no_longer_than_the_way_there(void **state)
 	const struct json *tree;
 
 	(void)state;
-	assert_int_equal(restore_plan_make(safety, inspect, only, &plan, NULL), 0);
+	assert_int_equal(restore_plan_make(safety, inspect, only, true, &plan, NULL), 0);
 	assert_int_equal(json_count(plan.mounts), 1);
 	tree = json_first(json_get(plan.job, "trees"));
 	assert_int_equal(json_int(tree, "index"), 1);
 	assert_null(json_get(tree, "mark"));
 	restore_plan_set_marks(&plan, image);
 	assert_string_equal(json_string(tree, "mark"), hash);
+	restore_plan_release(&plan);
+}
+
+/* Each guard goes to the deepest tree that holds it; those of no tree are nobody's. */
+static void test_guards_are_in_their_trees(void **state)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *snapshot =
+		snapshot_with("[{\"paths\":[\"/data\"]},{\"paths\":[\"/data/in\"]}]");
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = parsed(
+		"{\"Mounts\":[{\"Type\":\"volume\",\"Name\":\"v\",\"Destination\":\"/data\",\"RW\":"
+		"true},{\"Type\":\"volume\",\"Name\":\"w\",\"Destination\":\"/data/in\",\"RW\":true}]}");
+	CLEANUP(cleanup_json_free)
+	struct json *guards =
+		parsed("[\"/data/x/control\",\"/data/in//y\",\"/database\",\"/data\"]");
+	CLEANUP(cleanup_json_free) struct json *outer = parsed("[\"x/control\"]");
+	CLEANUP(cleanup_json_free) struct json *inner = parsed("[\"y\"]");
+	struct restore_plan plan;
+	const struct json *tree;
+
+	(void)state;
+	assert_int_equal(restore_plan_make(snapshot, inspect, NULL, true, &plan, NULL), 0);
+	restore_plan_set_guards(&plan, guards);
+	tree = json_first(json_get(plan.job, "trees"));
+	assert_true(json_equal(json_get(tree, "guards"), outer));
+	assert_true(json_equal(json_get(json_next(tree), "guards"), inner));
 	restore_plan_release(&plan);
 }
 
@@ -209,7 +244,7 @@ static void test_two_trees_never_meet_in_one_volume(void **state)
 	struct error *error = NULL;
 
 	(void)state;
-	assert_int_equal(restore_plan_make(snapshot, inspect, NULL, &plan, &error), -1);
+	assert_int_equal(restore_plan_make(snapshot, inspect, NULL, false, &plan, &error), -1);
 	assert_int_equal(error->kind, ERROR_REFUSED);
 	error_free(error);
 	restore_plan_release(&plan);
@@ -226,7 +261,8 @@ static void test_damaged_labels(void **state)
 		struct restore_plan plan;
 		struct error *error = NULL;
 
-		assert_int_equal(restore_plan_make(snapshot, inspect, NULL, &plan, &error), -1);
+		assert_int_equal(restore_plan_make(snapshot, inspect, NULL, false, &plan, &error),
+				 -1);
 		assert_int_equal(error->kind, ERROR_DAMAGED);
 		error_free(error);
 		restore_plan_release(&plan);
@@ -241,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_owner_of_a_helper),
 		cmocka_unit_test(test_trees_go_where_their_path_is),
 		cmocka_unit_test(test_way_back_is_no_longer_than_the_way_there),
+		cmocka_unit_test(test_guards_are_in_their_trees),
 		cmocka_unit_test(test_two_trees_never_meet_in_one_volume),
 		cmocka_unit_test(test_damaged_labels),
 	};

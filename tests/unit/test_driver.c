@@ -1,10 +1,6 @@
 /* Drivers: what a definition may say, which container is which database, where values come from. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "test_support.h"
 
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +10,6 @@
 #include "base/memory.h"
 #include "driver/driver.h"
 #include "driver/values.h"
-
-static struct json *parsed(const char *text)
-{
-	struct error *error = NULL;
-	struct json *json = json_parse(text, strlen(text), &error);
-
-	if (!json)
-		fail_msg("%s", error->message);
-	return json;
-}
 
 static void refused(const char *text, const char *message)
 {
@@ -69,7 +55,16 @@ static void test_mistakes_are_named_with_their_line(void **state)
 		"x.json:3: \"data[0]\" uses a value that \"values\" does not define");
 	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [], \"pages\": {\"files\": [],\n"
 		"\"block\": 1000}}",
-		"x.json:2: \"pages.block\" must be a power of two from 512 to 1048576");
+		"x.json:2: \"pages.block\" must be a power of two from 512 to 262144");
+	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [], \"pages\": {\"files\": [],\n"
+		"\"block\": 524288}}",
+		"x.json:2: \"pages.block\" must be a power of two from 512 to 262144");
+	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [], \"pages\": {\"files\": [],\n"
+		"\"block\": 262144,\n\"page\": 131072}}",
+		"x.json:3: \"pages.page\" must be a power of two from 512 to 65536");
+	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [],\n\"pages\": {\"files\": [],"
+		"\"block\": 4096, \"page\": 8192}}",
+		"x.json:2: \"pages\" has a \"page\" that is larger than its \"block\"");
 	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [], \"ready\": {\"any\": [\n"
 		"{\"arguments\": [\"a\"]},\n{\"arguments\": [\"a\"], \"expect\": \"(\"}]}}",
 		"x.json:3: \"ready.any[1].expect\" must be an extended regular expression");
@@ -108,6 +103,7 @@ static void test_detection_of_a_stopped_postgres(void **state)
 	assert_string_equal(match.data_directories.items[0], "/db/data");
 	assert_string_equal(match.guards.items[0], "/db/data/global/pg_control");
 	assert_int_equal(match.page_block, 32768);
+	assert_int_equal(match.page_size, 8192);
 	assert_true(string_list_has(&match.state_variables, "PGDATA"));
 	assert_false(string_list_has(&match.state_variables, "POSTGRES_PASSWORD"));
 	assert_false(match.idle);
@@ -237,6 +233,27 @@ static void test_values(void **state)
 	values_release(&values);
 }
 
+/* A guess reads no file, and nobody takes it for the value later. */
+static void test_a_guess_takes_the_default(void **state)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *definition = parsed(
+		"{\"values\":{\"port\":{\"options\":[\"-p\"],\"lines\":[{\"file\":\"/x\",\"line\":1}],"
+		"\"default\":\"1\"}}}");
+	CLEANUP(cleanup_json_free) struct json *inspect = parsed("{\"Config\":{}}");
+	struct values values;
+
+	(void)state;
+	values_from(&values, inspect, NULL, definition);
+	values.is_guessing = true;
+	expect_text(&values, "${port}", "1");
+	assert_null(json_get(values.found, "port"));
+	values.is_guessing = false;
+	expect_text(&values, "${port}", "1");
+	assert_non_null(json_get(values.found, "port"));
+	values_release(&values);
+}
+
 static void test_own_directory_goes_first(void **state)
 {
 	char directory[] = "/tmp/test_driver.XXXXXX";
@@ -285,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_label_decides),
 		cmocka_unit_test(test_processes_in_top),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_a_guess_takes_the_default),
 		cmocka_unit_test(test_own_directory_goes_first),
 	};
 

@@ -10,8 +10,9 @@ static bool pause_refused(struct server *server, int fd, const char *request)
 {
 	if (strstr(request, "GET "))
 		return server_answer(fd, "200 OK",
-				     server->step ? "{\"State\":{\"Paused\":true}}"
-						  : "{\"State\":{\"Paused\":false}}");
+				     server->step ? "[{\"Id\":\"xy\",\"State\":\"running\"},"
+						    "{\"Id\":\"x\",\"State\":\"paused\"}]"
+						  : "[{\"Id\":\"x\",\"State\":\"running\"}]");
 	return server_answer(fd, "500 Oops", "{\"message\":\"cannot, already so\"}");
 }
 
@@ -43,7 +44,7 @@ static void test_pause_is_judged_by_the_state(void **state)
 static bool pause_fails_twice(struct server *server, int fd, const char *request)
 {
 	if (strstr(request, "GET "))
-		return server_answer(fd, "200 OK", "{\"State\":{\"Paused\":false}}");
+		return server_answer(fd, "200 OK", "[{\"Id\":\"x\",\"State\":\"running\"}]");
 	if (++server->step < 3)
 		return server_answer(
 			fd, "500 Oops",

@@ -1,10 +1,5 @@
 /* Where the engine is, by environment and by the client's configuration. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test_support.h"
 
 #include <fcntl.h>
 #include <ftw.h>

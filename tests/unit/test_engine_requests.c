@@ -660,6 +660,46 @@ static void test_interruption(void **state)
 	}
 }
 
+static bool answer_late(struct server *server, int fd, const char *request)
+{
+	(void)server;
+	server_body(fd, request, NULL);
+	while (!interrupted)
+		usleep(10000);
+	usleep(300000); /* longer than an interruption takes */
+	return server_answer(fd, "201 Created", "{\"Id\":\"sha256:abc\"}");
+}
+
+/* What was made has an owner: a container and an image are told of, the next request is not sent. */
+static void test_what_is_made_is_waited_for(void **state)
+{
+	(void)state;
+	for (int step = 0; step < 2; step++) {
+		CLEANUP(cleanup_json_free) struct json *body = json_new_object();
+		struct server server;
+		struct engine *engine;
+		struct error *error = NULL;
+		pthread_t thread;
+		cleanup_free char *id = NULL;
+
+		interrupted = 0;
+		server_start(&server, answer_late);
+		engine = server_engine(&server);
+		engine_set_cancel(engine, &interrupted);
+		pthread_create(&thread, NULL, interrupt_soon, NULL);
+		id = step ? image_commit(engine, "x", body, "", "", &error)
+			  : container_create(engine, "x", body, &error);
+		assert_null(error);
+		assert_string_equal(id, "sha256:abc");
+		pthread_join(thread, NULL);
+		assert_null(container_create(engine, "y", body, &error));
+		assert_error(error, ERROR_CANCELLED, "interrupted");
+		assert_int_equal(server.requests, 1);
+		engine_free(engine);
+		server_stop(&server);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -683,6 +723,7 @@ int main(void)
 		cmocka_unit_test(test_empty_archive_is_asked_for_again),
 		cmocka_unit_test(test_archive_stat),
 		cmocka_unit_test(test_interruption),
+		cmocka_unit_test(test_what_is_made_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

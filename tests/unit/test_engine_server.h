@@ -6,12 +6,7 @@
 #ifndef TEST_ENGINE_SERVER_H
 #define TEST_ENGINE_SERVER_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test_support.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -2,12 +2,8 @@
  * The labels of labels.h and those of docs/reference.md are the same, each with a value
  * described, so that neither is changed alone.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the above first */
-#include <cmocka.h>
+#include "test_support.h"
+
 #include <fcntl.h>
 #include <string.h>
 
@@ -15,16 +11,6 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/text.h"
-
-static char *file_text(const char *path)
-{
-	struct buffer text;
-
-	buffer_init(&text, 1U << 20);
-	if (io_read_file(AT_FDCWD, path, &text, NULL) < 0)
-		fail_msg("cannot read %s", path);
-	return buffer_steal(&text);
-}
 
 /* Names that follow ${before} and end at ${end}. */
 static void collect(const char *text, const char *before, char end, struct string_list *names)

@@ -1,6 +1,8 @@
 /* manifest.json: back and forth, the seal, and every way in which it may be wrong. */
 #include "test_tree_support.h"
 
+#include "base/path.h"
+
 static void make_manifest(struct manifest *manifest)
 {
 	struct tree_record *tree;
@@ -28,6 +30,7 @@ static void make_manifest(struct manifest *manifest)
 		tree->root.count = 1;
 	}
 	tree = manifest->trees;
+	tree_record_add_former(tree, &manifest->agent);
 	string_list_add(&tree->paths, "/mnt/\xff\xfe");
 	string_list_add(&tree->excluded, "tmp/x");
 	string_list_add(&tree->skipped, "run/\x80.sock");
@@ -55,6 +58,9 @@ static void test_round_trip(void **state)
 	assert_string_equal(again.trees[0].paths.items[1], "/mnt/\xff\xfe");
 	assert_string_equal(again.trees[0].skipped.items[0], "run/\x80.sock");
 	assert_int_equal(again.packs->size, 5000000000);
+	assert_int_equal(again.trees[0].former_count, 1);
+	assert_true(hash_equal(&again.trees[0].former[0], &manifest.agent));
+	assert_int_equal(again.trees[1].former_count, 0);
 	assert_int_equal(again.trees[0].bytes, 1ULL << 40);
 	assert_string_equal(json_string(again.extra, "driver"), "postgres");
 	second = manifest_print(&again, &second_hash);
@@ -76,6 +82,31 @@ static int parse(const char *text, size_t size, enum error_kind *kind)
 	*kind = result < 0 ? error->kind : 0;
 	error_free(error);
 	return result;
+}
+
+static void test_former_hashes(void **state)
+{
+	struct tree_record tree;
+	struct hash hash;
+
+	(void)state;
+	tree_record_init(&tree);
+	hash_data(&tree.hash, "now", 3);
+	for (uint32_t i = 0; i < TREE_FORMER_MAX + 3; i++) {
+		hash_data(&hash, &i, sizeof(i));
+		tree_record_add_former(&tree, &hash);
+		tree_record_add_former(&tree, &hash);
+		tree_record_add_former(&tree, &tree.hash);
+		assert_true(tree_record_is(&tree, &hash));
+	}
+	/* the oldest three are forgotten, the present one is none of them */
+	assert_int_equal(tree.former_count, TREE_FORMER_MAX);
+	for (uint32_t i = 0; i < TREE_FORMER_MAX + 3; i++) {
+		hash_data(&hash, &i, sizeof(i));
+		assert_int_equal(tree_record_is(&tree, &hash), i >= 3);
+	}
+	assert_true(tree_record_is(&tree, &tree.hash));
+	tree_record_release(&tree);
 }
 
 static void test_every_flip_and_cut_is_found(void **state)
@@ -135,6 +166,9 @@ static void test_forgeries(void **state)
 		{"\"id\":\"0123\"", "\"id\":\"\""},
 		{"\"id\":\"0123\"", "\"id\":3"},
 		{"\"volume\"", "\"socket\""},
+		{"\"former\":[]", "\"former\":3"},
+		{"\"former\":[]", "\"farmer\":[]"},
+		{"\"former\":[]", "\"former\":[\"12\"]"},
 		{"/var/lib/data", "var/lib/data"},
 		{"/var/lib/data", "/var/../data"},
 		{"\"/var/lib/data\",", "\"/\","}, /* two trees at one path */
@@ -163,6 +197,67 @@ static void test_forgeries(void **state)
 	}
 }
 
+/* What a person who seals it anew may write: it is refused, or what it says can do no harm. */
+static void check_harmless(const struct manifest *manifest)
+{
+	for (size_t i = 0; i < manifest->pack_count; i++)
+		assert_null(strchr(manifest->packs[i].name, '/'));
+	for (size_t i = 0; i < manifest->tree_count; i++) {
+		const struct tree_record *tree = &manifest->trees[i];
+
+		for (size_t j = 0; j < tree->paths.count; j++) {
+			cleanup_free char *clean = path_clean(tree->paths.items[j]);
+
+			assert_string_equal(clean, tree->paths.items[j]);
+		}
+		for (size_t j = 0; j < tree->excluded.count; j++)
+			assert_true(path_is_safe_relative(tree->excluded.items[j],
+							  strlen(tree->excluded.items[j])));
+	}
+}
+
+static void test_mutations_under_a_seal(void **state)
+{
+	static const char values[] = "0123456789-.,:/\"{}[]\\u\xff e";
+	uint64_t random = 0x5eed5eed5eed5eedULL;
+	struct manifest good;
+	cleanup_free char *text = NULL;
+	size_t accepted = 0, size, body;
+
+	(void)state;
+	make_manifest(&good);
+	text = manifest_print(&good, NULL);
+	manifest_release(&good);
+	size = strlen(text);
+	body = (size_t)(strstr(text, ",\"seal\":\"") - text);
+	for (int round = 0; round < 10000; round++) {
+		cleanup_free char *forged = memory_strdup(text);
+		struct manifest manifest;
+		struct error *error = NULL;
+		char seal[HASH_HEX_SIZE];
+		struct hash hash;
+
+		for (size_t i = 0; i <= next_random(&random) % 4; i++)
+			forged[next_random(&random) % body] =
+				values[next_random(&random) % (sizeof(values) - 1)];
+		hash_data(&hash, forged, body);
+		hash_format(&hash, seal);
+		memcpy(forged + body + 9, seal, 64);
+		manifest_init(&manifest);
+		if (manifest_parse(&manifest, forged, size, &error) == 0) {
+			check_harmless(&manifest);
+			accepted++;
+		} else {
+			assert_true(error->kind == ERROR_DAMAGED ||
+				    error->kind == ERROR_UNSUPPORTED);
+		}
+		error_free(error);
+		manifest_release(&manifest);
+	}
+	/* Another digit in a number or a hash is as good as the one that was there. */
+	assert_in_range(accepted, 100, 9000);
+}
+
 static void test_files(void **state)
 {
 	struct scratch scratch;
@@ -187,8 +282,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_former_hashes),
 		cmocka_unit_test(test_every_flip_and_cut_is_found),
 		cmocka_unit_test(test_forgeries),
+		cmocka_unit_test(test_mutations_under_a_seal),
 		cmocka_unit_test(test_files),
 	};
 

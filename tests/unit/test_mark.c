@@ -35,14 +35,14 @@ static void mark_goes_through_its_states(void **state)
 	assert_int_equal(futimens(root, times), 0);
 	assert_int_equal(fstat(root, &before), 0);
 	assert_mark(root, MARK_NONE, NULL, false);
-	assert_success(mark_write(root, &mark, &err), err);
+	must(mark_write(root, &mark, &err), &err);
 	assert_mark(root, MARK_RESTORING, &mark.tree, false);
 	mark.state = MARK_RESTORED;
 	mark.replaced = true;
-	assert_success(mark_write(root, &mark, &err), err);
+	must(mark_write(root, &mark, &err), &err);
 	assert_mark(root, MARK_RESTORED, &mark.tree, true);
 	mark.state = MARK_NONE;
-	assert_success(mark_write(root, &mark, &err), err);
+	must(mark_write(root, &mark, &err), &err);
 	assert_mark(root, MARK_NONE, NULL, false);
 	assert_absent(root, MARK_FILE);
 	assert_int_equal(fstat(root, &after), 0);
@@ -116,13 +116,13 @@ static void second_lock_waits_and_gives_up(void **state)
 	struct error *err = NULL;
 
 	(void)state;
-	assert_success(mark_lock(first, 0, &err), err);
+	must(mark_lock(first, 0, &err), &err);
 	assert_int_equal(mark_lock(second, 50, &err), -1);
 	assert_int_equal(err->kind, ERROR_BUSY);
 	error_free(err);
 	err = NULL;
 	close(first);
-	assert_success(mark_lock(second, 1000, &err), err);
+	must(mark_lock(second, 1000, &err), &err);
 	close(second);
 	remove_directory(path);
 }

@@ -89,12 +89,10 @@ static void run_and_write(struct sides *sides)
 {
 	struct error *err = NULL;
 
-	assert_success(own_run(sides->own, &err), err);
-	assert_success(own_write_catalog(sides->own, sides->scratch.capture, &sides->record, &err),
-		       err);
+	must(own_run(sides->own, &err), &err);
+	must(own_write_catalog(sides->own, sides->scratch.capture, &sides->record, &err), &err);
 	scratch_store_finish(&sides->scratch);
-	assert_success(own_verify(sides->layer, sides->scratch.store, &sides->record, true, &err),
-		       err);
+	must(own_verify(sides->layer, sides->scratch.store, &sides->record, true, &err), &err);
 }
 
 /* The record's flags, or -1 where the catalog has none of that path. */
@@ -111,7 +109,7 @@ static int catalog_flags(struct sides *sides, const char *path)
 		if (strcmp(entry.path, path) == 0)
 			result = (int)entry.flags;
 	}
-	assert_success(more, err);
+	must(more, &err);
 	catalog_close(reader);
 	return result;
 }
@@ -240,7 +238,7 @@ static void hard_links_fifos_sockets_attributes(void **state)
 	assert_true(S_ISFIFO(one.st_mode));
 	assert_int_equal(one.st_mode & 07777, 0620);
 	assert_absent(sides->layer, "home/sock");
-	assert_true(string_list_has(own_skipped(sides->own), "home/sock"));
+	assert_true(string_list_has(&sides->record.skipped, "home/sock"));
 	cleanup_free char *copy = memory_printf("%s/home/z", sides->layer_path);
 	if (has_attributes) {
 		assert_int_equal(getxattr(copy, "user.test", value, sizeof(value)), 3);
@@ -303,14 +301,48 @@ static void parents_catalog_gives_candidates(void **state)
 	put_file(sides->target, "opt/a", "a");
 	unlinkat(sides->target, "opt/mine", 0);
 	second = new_own(sides);
-	assert_success(own_add_parent(second, sides->scratch.store, &sides->record.root, &err),
-		       err);
-	assert_success(own_run(second, &err), err);
+	must(own_add_parent(second, sides->scratch.store, &sides->record.root, &err), &err);
+	must(own_run(second, &err), &err);
 	assert_file(sides->layer, "opt/a", "a");
 	assert_absent(sides->layer, "opt/mine");
 	own_get_totals(second, &totals);
 	assert_int_equal(totals.deleted, 1);
 	own_free(second);
+}
+
+/* What was deleted in a directory is no record any more once the directory is none. */
+static void deletions_go_with_their_directory(void **state)
+{
+	struct sides *sides = *state;
+	const char *const paths[] = {"/opt/a", "/opt/b", "/etc/config", NULL};
+	struct scratch_store scratch;
+	struct tree_record record;
+	struct error *err = NULL;
+	struct own *second;
+
+	for (size_t i = 0; paths[i]; i++)
+		unlinkat(sides->target, paths[i] + 1, 0);
+	candidates(sides, paths);
+	run_and_write(sides);
+	assert_int_equal(catalog_flags(sides, "opt/a"), ENTRY_DELETED);
+	unlinkat(sides->target, "opt", AT_REMOVEDIR);
+	unlinkat(sides->target, "etc", AT_REMOVEDIR);
+	put_file(sides->target, "etc", "a file now");
+	second = new_own(sides);
+	must(own_add_parent(second, sides->scratch.store, &sides->record.root, &err), &err);
+	own_add_candidate(second, "/opt");
+	own_add_candidate(second, "/etc");
+	must(own_run(second, &err), &err);
+	scratch_store_begin(&scratch);
+	tree_record_init(&record);
+	must(own_write_catalog(second, scratch.capture, &record, &err), &err);
+	scratch_store_finish(&scratch);
+	must(own_verify(sides->layer, scratch.store, &record, true, &err), &err);
+	assert_absent(sides->layer, "opt");
+	assert_file(sides->layer, "etc", "a file now");
+	own_free(second);
+	tree_record_release(&record);
+	scratch_store_release(&scratch);
 }
 
 static void included_file_follows_links_inside(void **state)
@@ -332,7 +364,7 @@ static void included_file_follows_links_inside(void **state)
 	put_file(sides->target, "run/secret", "s");
 	own_free(sides->own);
 	sides->own = own_new(&options);
-	assert_success(own_run(sides->own, &err), err);
+	must(own_run(sides->own, &err), &err);
 	assert_file(sides->layer, "run/secret", "s");
 	string_list_release(&included);
 }
@@ -353,7 +385,7 @@ static void measuring_changes_nothing(void **state)
 	sides->own = own_new(&options);
 	own_add_candidate(sides->own, "/etc/config");
 	own_add_candidate(sides->own, "/opt/a");
-	assert_success(own_run(sides->own, &err), err);
+	must(own_run(sides->own, &err), &err);
 	own_get_totals(sides->own, &totals);
 	assert_int_equal(totals.files, 1);
 	assert_int_equal(totals.bytes, 12);
@@ -388,26 +420,31 @@ static void damage_in_the_layer_is_found(void **state)
 static void times_are_put_right(void **state)
 {
 	struct sides *sides = *state;
-	const char *const paths[] = {"/etc/config", "/opt/b", NULL};
+	const char *const paths[] = {"/etc/config", "/opt/a", "/opt/b", NULL};
 	const struct timespec exact[2] = {{7000, 0}, {7000, 987654321}};
 	const struct timespec cut[2] = {{7000, 0}, {7000, 0}};
+	const struct timespec early[2] = {{0, 0}, {-5000, 42}}, never[2] = {{0, 0}, {0, 0}};
 	struct error *err = NULL;
 	struct stat status;
 
 	utimensat(sides->target, "etc/config", exact, 0);
 	utimensat(sides->target, "opt/b", exact, 0);
+	utimensat(sides->target, "opt/a", early, 0);
 	candidates(sides, paths);
 	run_and_write(sides);
 	utimensat(sides->layer, "etc/config", cut, 0);
+	utimensat(sides->layer, "opt/a", never, 0);
 	/* Somebody's own file in an image that was made from ours. */
 	put_file(sides->layer, "opt/b", "another");
 	utimensat(sides->layer, "opt/b", cut, 0);
-	assert_success(own_put_right(sides->layer, sides->scratch.store, &sides->record, &err),
-		       err);
+	must(own_put_right(sides->layer, sides->scratch.store, &sides->record, &err), &err);
 	fstatat(sides->layer, "etc/config", &status, 0);
 	assert_int_equal(status.st_mtim.tv_nsec, 987654321);
 	fstatat(sides->layer, "opt/b", &status, 0);
 	assert_int_equal(status.st_mtim.tv_nsec, 0);
+	fstatat(sides->layer, "opt/a", &status, 0);
+	assert_int_equal(status.st_mtim.tv_sec, -5000);
+	assert_int_equal(status.st_mtim.tv_nsec, 42);
 }
 
 static void stream_member(struct own *own, const char *path, mode_t mode, const char *text,
@@ -422,12 +459,12 @@ static void stream_member(struct own *own, const char *path, mode_t mode, const 
 					  .hardlink = hardlink};
 	struct error *err = NULL;
 
-	assert_success(own_stream_entry(own, &member, &err), err);
+	must(own_stream_entry(own, &member, &err), &err);
 	/* In two pieces, so that a difference may lie in the second. */
 	if (text && *text) {
-		assert_success(own_stream_data(own, text, 1, &err), err);
+		must(own_stream_data(own, text, 1, &err), &err);
 		if (text[1])
-			assert_success(own_stream_data(own, text + 1, strlen(text) - 1, &err), err);
+			must(own_stream_data(own, text + 1, strlen(text) - 1, &err), &err);
 	}
 }
 
@@ -446,19 +483,19 @@ static void stream_gives_the_same(void **state)
 	stream_member(sides->own, "new", S_IFDIR | 0750, NULL, NULL);
 	stream_member(sides->own, "new/z", S_IFREG | 0644, "zz", NULL);
 	stream_member(sides->own, "new/a", 0, NULL, "new/z");
+	stream_member(sides->own, "new/pipe", S_IFIFO | 0620, NULL, NULL);
+	stream_member(sides->own, "new/pipe-too", 0, NULL, "new/pipe");
 	assert_int_equal(own_stream_entry(sides->own, &climbing, &err), -1);
 	error_free(err);
 	err = NULL;
-	assert_success(own_stream_entry(sides->own, &deleted, &err), err);
+	must(own_stream_entry(sides->own, &deleted, &err), &err);
 	assert_int_equal(own_stream_data(sides->own, "x", 1, &err), -1);
 	error_free(err);
 	err = NULL;
-	assert_success(own_stream_end(sides->own, &err), err);
-	assert_success(own_write_catalog(sides->own, sides->scratch.capture, &sides->record, &err),
-		       err);
+	must(own_stream_end(sides->own, &err), &err);
+	must(own_write_catalog(sides->own, sides->scratch.capture, &sides->record, &err), &err);
 	scratch_store_finish(&sides->scratch);
-	assert_success(own_verify(sides->layer, sides->scratch.store, &sides->record, true, &err),
-		       err);
+	must(own_verify(sides->layer, sides->scratch.store, &sides->record, true, &err), &err);
 	assert_file(sides->layer, "etc/config", "old?");
 	assert_file(sides->layer, "new/a", "zz");
 	assert_absent(sides->layer, "opt/a");
@@ -468,6 +505,8 @@ static void stream_gives_the_same(void **state)
 	assert_int_equal(one.st_ino, two.st_ino);
 	fstatat(sides->layer, "opt/b", &one, 0);
 	assert_int_equal(one.st_ino, before.st_ino);
+	fstatat(sides->layer, "new/pipe-too", &one, 0);
+	assert_int_equal(one.st_mode, S_IFIFO | 0620);
 	fstatat(sides->layer, "new", &one, 0);
 	assert_int_equal(one.st_mode & 07777, 0750);
 }
@@ -478,8 +517,8 @@ static void stream_that_breaks_off_is_refused(void **state)
 	const struct own_member member = {.path = "etc/new", .mode = S_IFREG | 0644, .size = 10};
 	struct error *err = NULL;
 
-	assert_success(own_stream_entry(sides->own, &member, &err), err);
-	assert_success(own_stream_data(sides->own, "12345", 5, &err), err);
+	must(own_stream_entry(sides->own, &member, &err), &err);
+	must(own_stream_data(sides->own, "12345", 5, &err), &err);
 	assert_int_equal(own_stream_end(sides->own, &err), -1);
 	assert_non_null(err);
 	error_free(err);
@@ -522,7 +561,9 @@ static void fake_process(const char *proc, const char *pid, const char *cgroup,
 	cleanup_free char *mounts = memory_printf(
 		"%s400 399 0:50 /%s /etc/hostname rw - ext4 /dev/vda rw\n"
 		"401 399 0:50 /x/" ID_A "/hosts /etc/hosts rw - ext4 /dev/vda rw\n",
-		is_rooted ? "399 398 0:51 / / rw - overlay overlay rw\n" : "", hostname);
+		is_rooted ? "399 398 0:51 / / rw - overlay overlay rw,lowerdir=/a:/b,index=off\n"
+			  : "",
+		hostname);
 	int fd;
 
 	assert_int_equal(mkdir(directory, 0755), 0);
@@ -537,10 +578,16 @@ static void fake_process(const char *proc, const char *pid, const char *cgroup,
 static unsigned find(const char *proc, int *fd)
 {
 	struct error *err = NULL;
-	unsigned proven = 99;
+	struct own_root found = {.fd = 99, .proven = 99};
 
-	assert_success(own_find_root(proc, ID_A, fd, &proven, &err), err);
-	return proven;
+	must(own_find_root(proc, ID_A, &found, &err), &err);
+	if (found.fd >= 0)
+		assert_string_equal(found.overlay, "rw,lowerdir=/a:/b,index=off");
+	else
+		assert_null(found.overlay);
+	free(found.overlay);
+	*fd = found.fd;
+	return found.proven;
 }
 
 static void only_proven_processes_count(void **state)
@@ -590,7 +637,7 @@ static void first_process_is_preferred(void **state)
 	assert_int_equal(find(proc, &fd), 2);
 	assert_int_equal(faccessat(fd, "is-target", F_OK, 0), 0);
 	close(fd);
-	assert_int_equal(own_find_root(proc, "abc", &fd, &(unsigned){0}, NULL), -1);
+	assert_int_equal(own_find_root(proc, "abc", &(struct own_root){0}, NULL), -1);
 	close(root);
 	remove_directory(proc);
 	remove_directory(other);
@@ -610,6 +657,7 @@ int main(void)
 		test_with_sides(links_in_the_layer_lead_nowhere),
 		test_with_sides(parents_times_are_kept),
 		test_with_sides(parents_catalog_gives_candidates),
+		test_with_sides(deletions_go_with_their_directory),
 		test_with_sides(included_file_follows_links_inside),
 		test_with_sides(measuring_changes_nothing),
 		test_with_sides(damage_in_the_layer_is_found),

@@ -5,12 +5,8 @@
 #ifndef TEST_OWN_SUPPORT_H
 #define TEST_OWN_SUPPORT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "test_support.h"
 
-#include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,8 +24,6 @@
 #include "tree/manifest.h"
 #include "tree/own.h"
 #include "tree/seed.h"
-
-#define UNUSED __attribute__((unused))
 
 static UNUSED int remove_one(const char *path, const struct stat *status, int type,
 			     struct FTW *position)
@@ -95,12 +89,6 @@ static UNUSED void assert_absent(int root, const char *path)
 	assert_int_equal(fstatat(root, path, &status, AT_SYMLINK_NOFOLLOW), -1);
 }
 
-static UNUSED void assert_success(int result, struct error *err)
-{
-	if (result < 0)
-		fail_msg("%s", err ? err->message : "failed without an error");
-}
-
 /* What a capture writes can be read at once. */
 struct scratch_store {
 	char *path;
@@ -121,7 +109,7 @@ static UNUSED void scratch_store_begin(struct scratch_store *scratch)
 	scratch->fd = open_root(scratch->path);
 	options.store_fd = scratch->fd;
 	scratch->capture = capture_open(&options, &err);
-	assert_success(scratch->capture ? 0 : -1, err);
+	must(scratch->capture ? 0 : -1, &err);
 }
 
 static UNUSED void scratch_store_finish(struct scratch_store *scratch)
@@ -129,11 +117,10 @@ static UNUSED void scratch_store_finish(struct scratch_store *scratch)
 	struct store_writer_totals totals;
 	struct error *err = NULL;
 
-	assert_success(capture_finish(scratch->capture, &scratch->packs, &scratch->pack_count,
-				      &totals, &err),
-		       err);
+	must(capture_finish(scratch->capture, &scratch->packs, &scratch->pack_count, &totals, &err),
+	     &err);
 	scratch->store = store_open(scratch->fd, scratch->packs, scratch->pack_count, 0, &err);
-	assert_success(scratch->store ? 0 : -1, err);
+	must(scratch->store ? 0 : -1, &err);
 }
 
 static UNUSED void scratch_store_release(struct scratch_store *scratch)

@@ -2,12 +2,8 @@
  * The create body from an inspect. data/recreate.json holds answers of a real engine (20.10)
  * with the bodies that were checked by hand; the rest are single rules.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "test_support.h"
 
-#include <cmocka.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +11,6 @@
 #include "base/io.h"
 #include "base/memory.h"
 #include "snapshot/recreate.h"
-
-static struct json *parsed(const char *text)
-{
-	struct error *error = NULL;
-	struct json *json = json_parse(text, strlen(text), &error);
-
-	if (!json)
-		fail_msg("%s", error->message);
-	return json;
-}
 
 static struct json *load(const char *path)
 {

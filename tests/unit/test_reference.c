@@ -1,12 +1,8 @@
 /*
  * Image references against the grammar of github.com/distribution/reference.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the above first */
-#include <cmocka.h>
+#include "test_support.h"
+
 #include <string.h>
 
 #include "base/cleanup.h"

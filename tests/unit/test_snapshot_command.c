@@ -1,12 +1,8 @@
 /*
  * What a snapshot runs: the boot prefix, and command words that must not travel.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the above first */
-#include <cmocka.h>
+#include "test_support.h"
+
 #include <string.h>
 
 #include "snapshot/command.h"

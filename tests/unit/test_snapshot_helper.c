@@ -2,12 +2,8 @@
  * Telling helpers from look-alikes: a container inherits every label of its image,
  * so labels alone must never make one a helper that doctor would remove.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the above first */
-#include <cmocka.h>
+#include "test_support.h"
+
 #include <string.h>
 
 #include "base/cleanup.h"

@@ -21,7 +21,7 @@ static size_t cut_all(const uint8_t *data, size_t size, size_t step, uint32_t *s
 		}
 		if (!length) {
 			length = size - start;
-			chunker_reset(&chunker);
+			chunker_reset(&chunker, 0);
 		}
 		sizes[count++] = (uint32_t)length;
 		start += length;

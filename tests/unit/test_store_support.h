@@ -5,12 +5,8 @@
 #ifndef TEST_STORE_SUPPORT_H
 #define TEST_STORE_SUPPORT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "test_support.h"
 
-#include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,8 +21,6 @@
 #include "store/format.h"
 #include "store/reader.h"
 #include "store/writer.h"
-
-#define UNUSED __attribute__((unused))
 
 /* ---- random bytes ------------------------------------------------------------------------- */
 
@@ -158,13 +152,6 @@ static UNUSED int collect(void *context, uint64_t cookie, const struct chunk_ref
 	if (last)
 		collector->current++;
 	return 0;
-}
-
-static UNUSED void must(int result, struct error **error)
-{
-	if (result < 0)
-		fail_msg("%s", *error ? (*error)->message : "failed without an error");
-	assert_null(*error);
 }
 
 /* The stream must come back byte for byte. */

@@ -1,10 +1,5 @@
 /* Tar archives: what is written is read back, what is damaged is refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test_support.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,12 +1,8 @@
 /*
  * Which container a word means; and which one we run in.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the above first */
-#include <cmocka.h>
+#include "test_support.h"
+
 #include <string.h>
 
 #include "base/cleanup.h"

@@ -5,6 +5,7 @@
 #include "test_tree_support.h"
 
 #define MUTATIONS 10000
+#define CHUNK_BYTES 5000
 
 struct arena {
 	struct scratch scratch;
@@ -146,10 +147,16 @@ static void test_links_in_the_target(void **state)
 	arena_remove(&arena);
 }
 
-static void sample_catalog(struct buffer *stream)
+/* ${chunk}: of ${CHUNK_BYTES} bytes, in the store that the catalog will be in. */
+static void sample_catalog(struct buffer *stream, const struct chunk_ref *chunk)
 {
 	static const struct attribute attributes[] = {{"user.a", "value", 5}, {"user.b", "", 0}};
 	static const struct content contents[] = {{.kind = CONTENT_HOLE, .length = 8192}};
+	const struct content pieces[] = {
+		{.kind = CONTENT_CHUNK, .length = CHUNK_BYTES, .chunk = *chunk},
+		{.kind = CONTENT_HOLE, .length = 4096},
+		{.kind = CONTENT_CHUNK, .length = 100, .chunk = *chunk, .offset = 10},
+	};
 	struct catalog_entry entries[] = {
 		entry_of("", S_IFDIR | 0755),	       entry_of("a", S_IFDIR | 0700),
 		entry_of("a/file", S_IFREG | 04755),   entry_of("a/link", S_IFLNK | 0777),
@@ -166,6 +173,9 @@ static void sample_catalog(struct buffer *stream)
 	entries[2].attributes = attributes;
 	entries[2].attribute_count = 2;
 	entries[5].hardlink = "a/file";
+	entries[8].size = CHUNK_BYTES + 4096 + 100;
+	entries[8].contents = pieces;
+	entries[8].content_count = 3;
 	encode_catalog(stream, entries, sizeof(entries) / sizeof(entries[0]), 0);
 }
 
@@ -205,20 +215,39 @@ static void mutate(struct buffer *stream, uint64_t *random)
 	}
 }
 
+/* Content for files, as the catalog numbered 0, and the reference to its one chunk. */
+static struct chunk_ref add_content(struct raw_catalogs *raw)
+{
+	struct chunk_ref chunk = {0};
+	char bytes[CHUNK_BYTES];
+	struct cursor cursor;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * i);
+	raw_add(raw, bytes, sizeof(bytes));
+	cursor_init(&cursor, raw->list.data, raw->list.size);
+	memcpy(chunk.id.bytes, cursor_bytes(&cursor, HASH_SIZE), HASH_SIZE);
+	chunk.size = cursor_u32(&cursor);
+	assert_int_equal(chunk.size, CHUNK_BYTES);
+	return chunk;
+}
+
 static void test_mutations(void **state)
 {
 	uint64_t random = 0x5eed5eed5eed5eedULL;
 	size_t damaged = 0;
 	struct raw_catalogs raw;
+	struct chunk_ref chunk;
 	struct arena arena;
 	struct buffer sample, stream;
 
 	(void)state;
 	arena_make(&arena);
-	raw_open(&raw, arena.scratch.fd, MUTATIONS);
+	raw_open(&raw, arena.scratch.fd, MUTATIONS + 1);
 	buffer_init(&sample, 1U << 20);
 	buffer_init(&stream, 1U << 20);
-	sample_catalog(&sample);
+	chunk = add_content(&raw);
+	sample_catalog(&sample, &chunk);
 	for (size_t i = 0; i < MUTATIONS; i++) {
 		buffer_clear(&stream);
 		buffer_append(&stream, sample.data, sample.size);
@@ -226,7 +255,7 @@ static void test_mutations(void **state)
 		raw_add(&raw, stream.data, stream.size);
 	}
 	raw_finish(&raw);
-	for (size_t i = 0; i < MUTATIONS; i++) {
+	for (size_t i = 1; i <= MUTATIONS; i++) {
 		struct tree_record tree;
 		struct error *error = NULL;
 		int result;

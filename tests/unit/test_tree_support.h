@@ -6,12 +6,8 @@
 #ifndef TEST_TREE_SUPPORT_H
 #define TEST_TREE_SUPPORT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "test_support.h"
 
-#include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +18,7 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -30,27 +27,11 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "tree/capture.h"
+#include "tree/draft.h"
+#include "tree/earlier.h"
 #include "tree/format.h"
 #include "tree/restore.h"
-
-#define UNUSED __attribute__((unused))
-
-static UNUSED void must(int result, struct error **error)
-{
-	if (result < 0)
-		fail_msg("%s", *error ? (*error)->message : "failed without an error");
-	assert_null(*error);
-}
-
-static UNUSED void must_fail(int result, struct error **error, enum error_kind kind)
-{
-	assert_int_equal(result, -1);
-	assert_non_null(*error);
-	if ((*error)->kind != kind)
-		fail_msg("kind %d: %s", (int)(*error)->kind, (*error)->message);
-	error_free(*error);
-	*error = NULL;
-}
+#include "tree/rewrite.h"
 
 static UNUSED uint64_t next_random(uint64_t *state)
 {
@@ -270,17 +251,47 @@ static UNUSED char *describe(int parent, const char *name)
 	return buffer_steal(&description.text);
 }
 
+/*
+ * Without the extents: blocks of the file system's own (attributes, many extents) count as
+ * a file's, so that a small hole may have been read as zeros.
+ */
+static UNUSED char *describe_without_extents(int parent, const char *name)
+{
+	char *text = describe(parent, name), *to = text, *line, *end;
+
+	for (line = text; *line; line = end + 1) {
+		size_t size;
+
+		end = strchr(line, '\n');
+		size = (size_t)(end - line);
+		if (strncmp(line, "\tsum ", 5) == 0)
+			size = 5 + strcspn(line + 5, " \n");
+		memmove(to, line, size);
+		to += size;
+		*to++ = '\n';
+	}
+	*to = '\0';
+	return text;
+}
+
+/* Two descriptions; the lines from the first one that differs are shown. */
+static UNUSED void assert_described(const char *what, const char *expected, const char *actual)
+{
+	size_t line = 0;
+
+	if (strcmp(expected, actual) == 0)
+		return;
+	for (size_t i = 0; expected[i] && expected[i] == actual[i]; i++)
+		if (expected[i] == '\n')
+			line = i + 1;
+	fail_msg("%s is\n%.400s\n---- instead of\n%.400s", what, actual + line, expected + line);
+}
+
 static UNUSED void assert_same_tree(int parent, const char *a, const char *b)
 {
 	cleanup_free char *expected = describe(parent, a), *actual = describe(parent, b);
-	size_t i = 0, line = 0;
 
-	for (; expected[i] && expected[i] == actual[i]; i++)
-		if (expected[i] == '\n')
-			line = i + 1;
-	if (expected[i] || actual[i])
-		fail_msg("trees differ:\n%.300s\n---- instead of\n%.300s", actual + line,
-			 expected + line);
+	assert_described(b, expected, actual);
 }
 
 /* ---- captures -------------------------------------------------------------------------------- */
@@ -291,42 +302,158 @@ struct snapshot {
 	int store_fd;
 };
 
-/* Capture one tree, then read the manifest and open the store as a restore would. */
+/* One tree in a store of that name, which is still to be captured. */
+static UNUSED void snapshot_begin(struct snapshot *snapshot, int parent, const char *store_name)
+{
+	struct manifest *manifest = &snapshot->manifest;
+	struct tree_record *tree;
+
+	memset(snapshot, 0, sizeof(*snapshot));
+	snapshot->store_fd = make_directory(parent, store_name);
+	manifest_init(manifest);
+	manifest_note_run(manifest);
+	manifest->id = memory_strdup("id");
+	tree = manifest_add_tree(manifest);
+	tree->name = memory_strdup("volume");
+	string_list_add(&tree->paths, "/data");
+}
+
+/* Its capture, over the snapshot before (NULL: none). */
+static UNUSED struct capture *snapshot_capture(const struct snapshot *snapshot,
+					       const struct snapshot *before)
+{
+	struct capture_options options = {.workers = 2,
+					  .store_fd = snapshot->store_fd,
+					  .known = before ? before->store : NULL};
+	struct error *error = NULL;
+	struct capture *capture = capture_open(&options, &error);
+
+	if (!capture)
+		fail_msg("%s", error->message);
+	return capture;
+}
+
+/* What a capture leans on: a draft, else the snapshot before, else nothing. */
+static UNUSED struct earlier *snapshot_files(const struct snapshot *before,
+					     const struct draft *draft)
+{
+	if (draft)
+		return earlier_of_draft(draft, before ? before->store : NULL);
+	return before ? earlier_of_catalog(before->store, &before->manifest.trees->root,
+					   manifest_is_of_this_run(&before->manifest))
+		      : NULL;
+}
+
+/* A pass of a pre-copy over the last one's draft (NULL: none yet), which it frees. */
+static UNUSED struct draft *snapshot_precopy(const struct snapshot *snapshot,
+					     struct capture *capture, struct tree_source source,
+					     const struct snapshot *before, struct draft *last,
+					     bool defer, struct capture_pass *pass)
+{
+	struct error *error = NULL;
+	struct draft *draft = draft_new(snapshot->store_fd, &error);
+	struct tree_record record;
+
+	assert_non_null(draft);
+	source.earlier = snapshot_files(before, last);
+	tree_record_init(&record);
+	must(capture_draft(capture, &source, draft, defer, &record, pass, &error), &error);
+	must(capture_renew(capture, &error), &error);
+	tree_record_release(&record);
+	earlier_free(source.earlier);
+	draft_free(last);
+	return draft;
+}
+
+/* The tree itself, under a freeze if a pre-copy has left a draft, which is freed. */
+static UNUSED void snapshot_capture_tree(struct snapshot *snapshot, struct capture *capture,
+					 struct tree_source source, const struct snapshot *before,
+					 struct draft *draft, struct capture_pass *pass)
+{
+	struct error *error = NULL;
+
+	source.earlier = snapshot_files(before, draft);
+	source.is_frozen = draft != NULL;
+	must(capture_tree(capture, &source, snapshot->manifest.trees, pass, &error), &error);
+	earlier_free(source.earlier);
+	draft_free(draft);
+}
+
+/*
+ * The capture is done: the manifest is written, and read with the store as a restore would.
+ * Older packs are there too, as in a helper that is made from the snapshot before.
+ */
+static UNUSED void snapshot_end(struct snapshot *snapshot, struct capture *capture,
+				const struct snapshot *before, struct store_writer_totals *totals)
+{
+	struct manifest *manifest = &snapshot->manifest;
+	struct error *error = NULL;
+
+	must(capture_finish(capture, &manifest->packs, &manifest->pack_count, totals, &error),
+	     &error);
+	capture_free(capture);
+	if (before)
+		manifest_add_packs(manifest, before->manifest.packs, before->manifest.pack_count);
+	must(manifest_write(manifest, snapshot->store_fd, NULL, &error), &error);
+	manifest_release(manifest);
+	manifest_init(manifest);
+	must(manifest_read(manifest, snapshot->store_fd, NULL, &error), &error);
+	snapshot->store = manifest_store(manifest, snapshot->store_fd, &error);
+	if (!snapshot->store)
+		fail_msg("%s", error->message);
+}
+
+/* All of it, over the snapshot before (NULL: none); ${pass} may be NULL. */
+static UNUSED void snapshot_take_over(struct snapshot *snapshot, int parent, const char *store_name,
+				      struct tree_source source, const struct snapshot *before,
+				      struct capture_pass *pass)
+{
+	struct capture *capture;
+
+	snapshot_begin(snapshot, parent, store_name);
+	capture = snapshot_capture(snapshot, before);
+	snapshot_capture_tree(snapshot, capture, source, before, NULL, pass);
+	snapshot_end(snapshot, capture, before, NULL);
+}
+
+/* All of it over nothing, where the capture may fail. */
 static UNUSED int snapshot_take(struct snapshot *snapshot, int parent, const char *store_name,
 				const struct tree_source *source, struct error **err)
 {
-	struct capture_options options = {.workers = 2};
-	struct manifest *manifest = &snapshot->manifest;
-	struct tree_record *tree;
 	struct capture *capture;
+
+	snapshot_begin(snapshot, parent, store_name);
+	capture = snapshot_capture(snapshot, NULL);
+	if (capture_tree(capture, source, snapshot->manifest.trees, NULL, err) < 0) {
+		capture_free(capture);
+		return -1;
+	}
+	snapshot_end(snapshot, capture, NULL, NULL);
+	return 0;
+}
+
+/* ${from} written anew in a store of that name; to be released also after a failure. */
+static UNUSED int snapshot_rewrite(struct snapshot *to, int parent, const char *store_name,
+				   const struct snapshot *from, struct capture_options *options,
+				   struct error **err)
+{
+	struct manifest *manifest = &to->manifest;
+	struct rewrite *rewrite;
 	int result;
 
-	memset(snapshot, 0, sizeof(*snapshot));
-	snapshot->store_fd = options.store_fd = make_directory(parent, store_name);
-	manifest_init(manifest);
-	manifest->id = memory_strdup("id");
-	manifest->trees = memory_zalloc(sizeof(*manifest->trees));
-	manifest->tree_count = 1;
-	tree = manifest->trees;
-	tree_record_init(tree);
-	tree->name = memory_strdup("volume");
-	string_list_add(&tree->paths, "/data");
-	capture = capture_open(&options, err);
-	if (!capture)
-		return -1;
-	result = capture_tree(capture, source, tree, NULL, err);
+	snapshot_begin(to, parent, store_name);
+	tree_record_release(manifest->trees);
+	options->store_fd = to->store_fd;
+	rewrite = rewrite_open(options, err);
+	assert_non_null(rewrite);
+	result = rewrite_tree(rewrite, from->store, from->manifest.trees, manifest->trees, err);
 	if (result == 0)
 		result =
-			capture_finish(capture, &manifest->packs, &manifest->pack_count, NULL, err);
-	capture_free(capture);
-	if (result < 0)
-		return -1;
-	must(manifest_write(manifest, snapshot->store_fd, NULL, err), err);
-	manifest_release(manifest);
-	manifest_init(manifest);
-	must(manifest_read(manifest, snapshot->store_fd, NULL, err), err);
-	snapshot->store = manifest_store(manifest, snapshot->store_fd, err);
-	return snapshot->store ? 0 : -1;
+			rewrite_finish(rewrite, &manifest->packs, &manifest->pack_count, NULL, err);
+	rewrite_free(rewrite);
+	if (result == 0)
+		to->store = manifest_store(manifest, to->store_fd, err);
+	return result < 0 || !to->store ? -1 : 0;
 }
 
 static UNUSED void snapshot_release(struct snapshot *snapshot)
@@ -334,6 +461,21 @@ static UNUSED void snapshot_release(struct snapshot *snapshot)
 	store_free(snapshot->store);
 	manifest_release(&snapshot->manifest);
 	close(snapshot->store_fd);
+}
+
+static const struct restore_options UNUSED replace_all = {.workers = 2, .remove_extra = true};
+
+/* Check it, and make "target" what it holds, whatever is there. */
+static UNUSED void snapshot_restore(const struct snapshot *snapshot, int parent)
+{
+	struct error *error = NULL;
+	int fd = make_directory(parent, "target");
+
+	must(tree_verify(snapshot->store, snapshot->manifest.trees, &error), &error);
+	must(tree_restore(fd, snapshot->store, snapshot->manifest.trees, &replace_all, NULL,
+			  &error),
+	     &error);
+	close(fd);
 }
 
 /* ---- catalogs out of arbitrary bytes ----------------------------------------------------------- */

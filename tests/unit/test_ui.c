@@ -1,12 +1,8 @@
 /*
  * What reaches a terminal: escaped, clipped, aligned, and never at the price of time.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the above first */
-#include <cmocka.h>
+#include "test_support.h"
+
 #include <fcntl.h>
 #include <string.h>
 #include <signal.h>
@@ -202,6 +198,30 @@ static void a_warning_waits_for_a_slow_reader(void **state)
 	assert_string_equal(text, "warning: first\nwarning: second\n");
 }
 
+static void a_phase_that_goes_on_is_said_once(void **state)
+{
+	int ends[2], saved = dup(STDERR_FILENO);
+	struct progress *progress;
+	char text[256] = "";
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	dup2(ends[1], STDERR_FILENO);
+	close(ends[1]);
+	progress = progress_new(VERBOSITY_NORMAL);
+	progress_phase(progress, "looking at %s", "it");
+	progress_note(progress, "a note");
+	progress_phase(progress, "looking at %s", "it");
+	progress_phase(progress, "writing");
+	progress_phase(progress, "looking at %s", "it");
+	progress_free(progress);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+	close(ends[0]);
+	assert_string_equal(text, "looking at it\na note\nwriting\nlooking at it\n");
+}
+
 static void a_closed_reader_is_no_failure(void **state)
 {
 	struct output output;
@@ -247,6 +267,7 @@ int main(void)
 		cmocka_unit_test(tables_are_aligned_and_clipped),
 		cmocka_unit_test(a_stalled_reader_costs_no_time),
 		cmocka_unit_test(a_warning_waits_for_a_slow_reader),
+		cmocka_unit_test(a_phase_that_goes_on_is_said_once),
 		cmocka_unit_test(a_closed_reader_is_no_failure),
 		cmocka_unit_test(files_are_appended_to),
 	};

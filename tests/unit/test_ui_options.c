@@ -1,12 +1,8 @@
 /*
  * Command lines: what is accepted, and what a person is told of the rest.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the above first */
-#include <cmocka.h>
+#include "test_support.h"
+
 #include <stdlib.h>
 #include <string.h>
 

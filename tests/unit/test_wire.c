@@ -2,12 +2,8 @@
  * The wire's framing: whatever the cuts, the same frames come out; what cannot be a
  * frame is refused before anything is waited for.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "test_support.h"
 
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,13 +119,13 @@ static void garbage_is_refused_by_its_header(void **state)
 	const uint8_t huge[] = {0xff, 0xff, 0xff, 0xff, WIRE_DATA};
 	const uint8_t longest[] = {0x00, 0x00, 0x40, 0x00, WIRE_DATA};
 	const uint8_t type_0[] = {0, 0, 0, 0, 0};
-	const uint8_t type_14[] = {0, 0, 0, 0, WIRE_AGAIN + 1};
+	const uint8_t type_15[] = {0, 0, 0, 0, WIRE_FOUND + 1};
 
 	(void)state;
 	assert_int_equal(decode_once(too_long, sizeof(too_long)), -1);
 	assert_int_equal(decode_once(huge, sizeof(huge)), -1);
 	assert_int_equal(decode_once(type_0, sizeof(type_0)), -1);
-	assert_int_equal(decode_once(type_14, sizeof(type_14)), -1);
+	assert_int_equal(decode_once(type_15, sizeof(type_15)), -1);
 	assert_int_equal(decode_once(longest, sizeof(longest)), 0);
 	assert_int_equal(decode_once("HTTP/1.1 200 OK", 15), -1);
 }

@@ -6,7 +6,6 @@ import pty
 import select
 import signal
 import subprocess
-import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -103,6 +102,23 @@ class Sidesnap:
         return self.json("create", target, "-t", reference, *options, **more)
 
 
+def await_stop(process):
+    """Return when a failpoint has stopped it ("stop"); False when it has ended instead."""
+    status = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    if status.si_code != os.CLD_STOPPED:
+        return False
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    return True
+
+
+def go_on(process, timeout=60):
+    """Let it run to its end, which must be a success."""
+    process.send_signal(signal.SIGCONT)
+    out, err = process.communicate(timeout=timeout)
+    assert process.returncode == 0, (out, err)
+    return out
+
+
 class Terminal:
     """A command on a pseudo terminal."""
 
@@ -147,30 +163,6 @@ class Terminal:
             self.process.kill()
             self.process.wait()
         os.close(self.master)
-
-
-class PauseWatch:
-    """Notes in the background which containers were seen paused."""
-
-    def __init__(self, engine):
-        self.engine = engine
-        self.seen = set()
-        self.ending = threading.Event()
-        self.thread = threading.Thread(target=self.watch, daemon=True)
-
-    def watch(self):
-        while not self.ending.is_set():
-            for container in self.engine.containers(status="paused"):
-                self.seen.add(container["Names"][0].lstrip("/"))
-            time.sleep(0.005)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ending.set()
-        self.thread.join()
 
 
 def family(process):

@@ -112,8 +112,8 @@ def busybox_layer():
 def service_program():
     with tempfile.TemporaryDirectory() as directory:
         out = os.path.join(directory, "service")
-        source = os.path.join(SOURCES, "service", "service.c")
-        subprocess.run(["gcc", "-O1", "-static", "-s", "-o", out, source], check=True)
+        sources = [os.path.join(SOURCES, "service", name) for name in ("service.c", "churn.c")]
+        subprocess.run(["gcc", "-O1", "-static", "-s", "-o", out, *sources], check=True)
         with open(out, "rb") as file:
             return file.read()
 

@@ -83,7 +83,6 @@ class PrivateEngine:
         self.make_network()
         self.make_containerd()
         socket = f"{self.state}/run/docker.sock"
-        second = str(213 + self.number)
         config = {
             "data-root": f"{self.state}/data",
             "exec-root": f"{self.state}/run/exec",
@@ -92,8 +91,9 @@ class PrivateEngine:
             "containerd": f"{self.state}/run/containerd.sock",
             "storage-driver": "overlay2",
             "bridge": self.device,
-            "fixed-cidr": f"10.{second}.0.0/17",
-            "default-address-pools": [{"base": f"10.{second}.128.0/17", "size": 24}],
+            "fixed-cidr": f"10.{213 + self.number}.0.0/17",
+            # No default-address-pools: with them a dockerd that starts again deletes the link docker0,
+            # whoever's it is (moby: initNetworkController calls removeDefaultBridgeInterface).
             "iptables": False,
             "ip-masq": False,
             "shutdown-timeout": 3,
@@ -173,6 +173,16 @@ class PrivateEngine:
         for table, chain, *rule in self.rules():
             run("iptables", "-w", "-t", table, "-I", chain, *rule)
 
+    def restart(self, number=signal.SIGKILL):
+        """The daemon ends, and all containers with it; it comes back as after a crash of the machine."""
+        process = self.processes.pop()
+        process.send_signal(number)
+        process.wait(60)
+        if os.path.exists(f"{self.state}/run/dockerd.pid"):
+            os.unlink(f"{self.state}/run/dockerd.pid")
+        self.spawn("dockerd", "--config-file", f"{self.state}/daemon.json")
+        self.await_or_fail(self.engine.ping, "dockerd")
+
     # -- ending
 
     def stop(self):
@@ -237,12 +247,14 @@ class PrivateEngine:
         return False
 
     def remove_bridges(self):
-        listing = run("ip", "-o", "-4", "address", "show", check=False).stdout
-        prefix = f"10.{213 + self.number}."
-        for line in listing.splitlines():
-            words = line.split()
-            if words[3].startswith(prefix) and (words[1] == self.device or words[1].startswith("br-")):
-                run("ip", "link", "delete", words[1], check=False)
+        """Ours, and those of the engine's own networks: br- and what its database says of their ids."""
+        networks = b""
+        if os.path.exists(f"{self.state}/data/network/files/local-kv.db"):
+            with open(f"{self.state}/data/network/files/local-kv.db", "rb") as file:
+                networks = file.read()
+        for name in os.listdir("/sys/class/net"):
+            if name.startswith("br-") and name[3:].encode() in networks:
+                run("ip", "link", "delete", name, check=False)
         run("ip", "link", "delete", self.device, check=False)
 
     def unmount_all(self):

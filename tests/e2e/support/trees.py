@@ -228,6 +228,11 @@ def make_small(root):
     os.utime(join(root, "file"), ns=(0, 1234567890987654321))
 
 
+def worsen_small(container):
+    """make_small's tree at /data becomes another, and the container gets a file of its own."""
+    container.exec("echo worse >/data/file; rm -rf /data/dir; echo extra >/data/extra; echo own >/own")
+
+
 def holes(path):
     """The data ranges of a file as the kernel tells them."""
     ranges = []
@@ -290,6 +295,16 @@ def acls(root):
     return run("getfacl", "-R", "-P", "-n", "-p", ".", cwd=root)
 
 
+def whole_contents(root, entries):
+    """As contents(), of small files: all bytes, wherever holes are."""
+    found = {}
+    for path, facts in entries.items():
+        if facts[0][:1] == b"f":
+            with open(join(root, path), "rb") as file:
+                found[path] = hashlib.sha256(file.read()).hexdigest()
+    return found
+
+
 def contents(root, entries):
     found = {}
     for path, facts in entries.items():
@@ -314,7 +329,7 @@ def brief(value):
 
 
 def only_difference(what, left, right):
-    missing = sorted(set(left) - set(right))[:10]
+    missing = [(k, brief(left[k])) for k in sorted(set(left) - set(right))][:10]
     extra = sorted(set(right) - set(left))[:10]
     changed = [(k, brief(left[k]), brief(right[k])) for k in sorted(set(left) & set(right)) if left[k] != right[k]][:10]
     assert not (missing or extra or changed), (
@@ -322,27 +337,40 @@ def only_difference(what, left, right):
     )
 
 
-def assert_same(original, copy, skip=(), holes_matter=True):
+class Facts:
+    """All that a file system shows of a tree, taken now, to be compared later."""
+
+    def __init__(self, root, skip=(), holes_matter=True):
+        skip = {os.fsencode(s) for s in skip}
+        self.entries = listing(root, skip)
+        self.attributes = attributes(root, skip)
+        self.contents = (contents if holes_matter else whole_contents)(root, self.entries)
+        self.acls = None
+        if not skip:
+            # getfacl follows nothing and cannot skip; sockets have ACLs too but are not captured
+            sockets = {os.fsdecode(p) for p in sockets_below(root)}
+            self.acls = sorted(b for b in acls(root).split(b"\n\n") if not names_one(b, sockets))
+
+    def assert_equal(self, copy, of=""):
+        only_difference(f"entries{of}", self.entries, copy.entries)
+        only_difference(f"attributes{of}", self.attributes, copy.attributes)
+        only_difference(f"contents{of}", self.contents, copy.contents)
+        assert self.acls == copy.acls, f"ACLs{of} differ"
+
+
+def assert_same(original, copy, skip=()):
     """The copy is the original to the last bit that a file system shows."""
+    Facts(original, skip).assert_equal(Facts(copy, skip))
+    assert_rsync_agrees(original, copy, skip)
+
+
+def assert_rsync_agrees(original, copy, skip=(), *options):
+    """rsync's own idea of it, xattrs, ACLs and hard links included; not the times of directories."""
     skip = {os.fsencode(s) for s in skip}
-    left, right = listing(original, skip), listing(copy, skip)
-    only_difference("entries", left, right)
-    only_difference("attributes", attributes(original, skip), attributes(copy, skip))
-    if not skip:
-        # getfacl follows nothing and cannot skip; sockets have ACLs too but are not captured
-        sockets = {os.fsdecode(p) for p in sockets_below(original)}
-        wanted = [b for b in acls(original).split(b"\n\n") if not names_one(b, sockets)]
-        assert sorted(wanted) == sorted(acls(copy).split(b"\n\n")), "ACLs differ"
-    contents_left, contents_right = contents(original, left), contents(copy, right)
-    if not holes_matter:
-        contents_left = {k: v[0] for k, v in contents_left.items()}
-        contents_right = {k: v[0] for k, v in contents_right.items()}
-    only_difference("contents", contents_left, contents_right)
-    # rsync's own idea of it, xattrs, ACLs and hard links included; times of directories are compared above
     out = run(
         "rsync", "-naHAXi", "--delete", "--numeric-ids", "--modify-window=-1",
         "--filter=-x user.sidesnap*", "--filter=-x trusted.sidesnap*",
-        *[b"--exclude=/" + s for s in [*skip, *sockets_below(original)]],
+        *[b"--exclude=/" + s for s in [*skip, *sockets_below(original)]], *options,
         os.fsencode(original) + b"/", os.fsencode(copy) + b"/",
     )
     differing = [line for line in out.split(b"\n") if line and not line.startswith(b".d")]

@@ -1,20 +1,48 @@
-"""Looking at helper containers while they live, to judge how they are confined."""
+"""Looking in the background at what an engine or a command does meanwhile."""
 
 import threading
 
 from support.api import EngineError
 
 
-class HelperWatch:
-    """Collects the inspect of every helper seen, and the volumes that appeared meanwhile."""
+class Watch:
+    """watch() runs in a thread until self.ending is set, which the end of the block does."""
 
     def __init__(self, engine):
         self.engine = engine
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        self.thread.join()
+
+
+class PauseWatch(Watch):
+    """Notes which containers were seen paused."""
+
+    def __init__(self, engine):
+        super().__init__(engine)
+        self.seen = set()
+
+    def watch(self):
+        while not self.ending.wait(0.005):
+            for container in self.engine.containers(status="paused"):
+                self.seen.add(container["Names"][0].lstrip("/"))
+
+
+class HelperWatch(Watch):
+    """Collects the inspect of every helper seen, and the volumes that appeared meanwhile."""
+
+    def __init__(self, engine):
+        super().__init__(engine)
         self.inspects = {}
         self.volumes = set()
         self.before = set(engine.volumes())
-        self.ending = threading.Event()
-        self.thread = threading.Thread(target=self.watch, daemon=True)
 
     def watch(self):
         while not self.ending.wait(0.01):
@@ -26,14 +54,6 @@ class HelperWatch:
                 self.volumes |= set(self.engine.volumes()) - self.before
             except EngineError:
                 pass
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ending.set()
-        self.thread.join()
 
     def creating(self):
         """The helpers that had a tree mounted, or all."""

@@ -5,9 +5,12 @@
  *   service identity          print uid, gid, groups, capabilities, no_new_privs
  *   service read PATH         copy a file to stdout
  *   service write PATH TEXT   write a file
+ *   service churn PATH SEED   change what is below PATH at random, for ever
  *   service mapped PATH       store a counter into a shared mapping for ever, the first store at once
  */
 #define _GNU_SOURCE
+#include "churn.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -122,5 +125,7 @@ int main(int argc, char **argv)
 		return store(argv[2], argv[3]);
 	if (strcmp(verb, "mapped") == 0 && argc == 3)
 		return mapped(argv[2]);
+	if (strcmp(verb, "churn") == 0 && argc == 4)
+		return churn(argv[2], argv[3]);
 	return wait_for_signals();
 }

@@ -1,0 +1,699 @@
+"""
+push and pull through a real registry, with TLS and passwords, between two engines of which the second
+has nothing; and what they say and leave where the registry refuses, breaks off or sends something else.
+"""
+
+import base64
+import contextlib
+import io
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+
+import pytest
+
+from conftest import Box, booted
+from support import trees
+from support.trees import Facts
+from support.api import Engine, wait_for
+from support.cli import DAMAGED, ENGINE, EXISTS, NOT_FOUND, REFUSED, USAGE, Sidesnap, interrupt
+from support.images import Images
+from support.private_engine import NotPossible, PrivateEngine, end_with_parent
+from support.registry import PASSWORD, USER, Proxy, Registry, docker_config, free_port
+from support.watch import HelperWatch, assert_confined
+
+
+@pytest.fixture(scope="module")
+def registry(private_engine):
+    """On the bridge of the tests' engine, so that it must be trusted before it is used."""
+    if not private_engine:
+        pytest.skip("needs a private engine, whose machine this is")
+    found = Registry(f"10.{213 + private_engine.number}.0.1")
+    found.be_trusted()
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def proxy(registry):
+    found = Proxy(registry)
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def far(registry):
+    """A box on an engine that has nothing: neither the tests' images nor the first engine's."""
+    try:
+        private = PrivateEngine()
+    except NotPossible as reason:
+        pytest.skip(f"needs a second private engine: {reason}")
+    box = Box(private.engine, Images(private.engine))
+    yield box
+    box.close()
+    private.stop()
+
+
+@pytest.fixture(scope="module")
+def login(registry, proxy):
+    """The environment of somebody who is logged in at both."""
+    with tempfile.TemporaryDirectory() as directory:
+        known = (USER, PASSWORD)
+        yield {"DOCKER_CONFIG": docker_config(directory, **{registry.host: known, proxy.host: known})}
+
+
+@pytest.fixture(scope="module")
+def near(engine, images, login):
+    """A box with a container and two snapshots of it; its command is logged in."""
+    box = Box(engine, images)
+    box.sidesnap = Sidesnap(engine.host, env=login)
+    volume = box.volume("data", lambda path: trees.write(trees.join(path, "file"), trees.noise(3 << 20)))
+    box.db = box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")], StopSignal="SIGKILL")
+    box.first, box.second = f"{box.name('db')}:first", f"{box.name('db')}:second"
+    box.results = [box.sidesnap.create(box.db.name, box.first, "-m", "the beginning")]
+    box.db.exec("echo more >/data/more; echo own >/etc/own")
+    box.results.append(box.sidesnap.create(box.db.name, box.second))
+    yield box
+    box.close()
+
+
+def version(tag):
+    return tag.partition(":")[2]
+
+
+@pytest.fixture
+def team(registry, request):
+    """A repository of the test's own at the registry."""
+    return f"{registry.host}/team/{request.node.originalname.replace('_', '-')}"
+
+
+@pytest.fixture
+def broken(proxy, request):
+    """The same behind the proxy."""
+    proxy.clear()
+    yield f"{proxy.host}/team/{request.node.originalname.replace('_', '-')}"
+    proxy.clear()
+
+
+def path_of(repository):
+    return repository.partition("/")[2]
+
+
+# ---- there and back ----
+
+
+def test_there_and_back(near, far, registry, team, login):
+    """Push, pull into an empty engine, boot, reset, create on top, push back, pull on the first."""
+    for number, tag in enumerate((near.first, near.second)):
+        near.engine.call("POST", f"/images/{tag}/tag", {"repo": team, "tag": f"v{number}"})
+    sent = near.sidesnap.json("push", f"{team}:v0", f"{team}:v1")["pushed"]
+    assert [p["reference"] for p in sent] == [f"{team}:v0", f"{team}:v1"]
+    assert [p["id"] for p in sent] == [r["id"] for r in near.results]
+    assert sent[1]["layers"]["moved"] == 1, "of the second only its own layer"
+    assert registry.tags(path_of(team)) == ["v0", "v1"]
+
+    sidesnap = far.sidesnap = Sidesnap(far.engine.host, env=login)
+    assert not sidesnap.json("ls")
+    got = sidesnap.json("pull", f"{team}:v1", f"{team}:v0")["pulled"]
+    assert [p["digest"] for p in got] == [p["digest"] for p in reversed(sent)]
+    assert got[0]["layers"]["moved"] > 1 and got[1]["layers"]["moved"] == 0
+    assert {p["changed"] for p in got} == {True} and {p["kept"] for p in got} == {""}
+    assert not sidesnap.json("pull", f"{team}:v1")["pulled"][0]["changed"]
+    assert sidesnap.json("tree") and sidesnap.json("verify", f"{team}:v1")["ok"]
+    log = sidesnap.json("log", f"{team}:v1")
+    assert [r["title"] for r in log] == ["", "the beginning"]
+
+    volume = far.volume("data")
+    copy = far.boot("copy", f"{team}:v1", mounts=[(volume, "/data")], StopSignal="SIGKILL")
+    assert copy.exec("cat /data/more /etc/own") == "more\nown\n"
+    trees.assert_same(near.path(near.name("data")), far.path(volume))
+    copy.exec("rm /data/file; echo gone >/data/more")
+    sidesnap("reset", copy.name, f"{team}:v1", "--no-safety")
+    trees.assert_same(near.path(near.name("data")), far.path(volume))
+
+    copy.exec("head -c 200000 /dev/urandom >/data/new")
+    made = sidesnap.create(copy.name, f"{team}:v2")
+    assert made["parent"] == sent[1]["id"] and made["lineage"] == near.results[0]["lineage"]
+    before = registry.stored()
+    back = sidesnap.json("push", f"{team}:v2")["pushed"][0]
+    grown = registry.stored() - before
+    print(f"{made['stored_bytes']} bytes of packs, {grown} more at the registry")
+    assert back["layers"]["moved"] == 1 and grown <= made["stored_bytes"] + 65536
+
+    home = near.sidesnap.json("pull", f"{team}:v2")["pulled"][0]
+    assert home["layers"] == {"moved": 1, "there": got[0]["layers"]["moved"]}
+    assert home["bytes"] <= made["stored_bytes"] + 65536
+    newest = near.sidesnap.json("show", f"{team}:v2")
+    assert newest["ancestor"]["id"] == sent[1]["id"] and newest["parent_state"] == "here"
+    booted(near.boot("back", f"{team}:v2", ["sh", "-c", "stat -c %s /data/new; exec sleep 1000"]))
+
+
+# ---- names ----
+
+
+def test_names_that_are_of_no_registry(near):
+    sidesnap = near.sidesnap
+    default = sidesnap.json("create", near.db.name)["reference"]
+    for name in (default, near.first, near.results[0]["id"]):
+        sidesnap.fails(USAGE, "push", name, says="--to registry.example/team/db")
+    sidesnap.fails(USAGE, "push", near.first, "--to", "localhost/db", says="--to")
+    sidesnap.fails(USAGE, "push", near.first, "--to", "UPPER/x y", says="--to")
+    for name in ("demo:before", "localhost/sidesnap/db:x"):
+        sidesnap.fails(USAGE, "pull", name, says="registry.example")
+    sidesnap.fails(USAGE, "pull", "a.example/b@sha256:" + "0" * 64, says="digest")
+    sidesnap.fails(NOT_FOUND, "push", "a.example/no-such:1", says="no-such")
+    sidesnap.fails(USAGE, "push", near.images("busybox"), "--to", "a.example/b", says="no snapshot")
+    sidesnap("rm", default)
+
+
+def test_to_names_the_repository(near, registry, team):
+    """All keep their tags; the snapshot has the name here, too."""
+    other = f"{near.name('again')}:other"
+    near.sidesnap("tag", near.second, other)
+    out = near.sidesnap("push", near.first, other, "--to", team).out.split()
+    near.sidesnap("rm", other)
+    assert out == [f"{team}:{version(near.first)}", f"{team}:other"]
+    assert registry.tags(path_of(team)) == sorted([version(near.first), "other"])
+    assert near.engine.image(f"{team}:other")["Id"] == near.results[1]["image"]
+    near.sidesnap("push", near.first, "--to", f"{team}:monday")
+    assert "monday" in registry.tags(path_of(team))
+    by_id = near.sidesnap("push", near.results[1]["id"][:12], "--to", f"{team}-id:x").out
+    assert by_id == f"{team}-id:x\n"
+    near.sidesnap.fails(USAGE, "push", near.first, near.second, "--to", f"{team}:x", says="tag")
+
+
+def test_a_name_of_another_snapshot_is_not_taken(near, team):
+    near.sidesnap("tag", near.second, f"{team}:{version(near.first)}")
+    near.sidesnap.fails(EXISTS, "push", near.first, "--to", team, says=["another image", "--to"])
+    namesake = f"{near.name('namesake')}:{version(near.first)}"
+    near.sidesnap("tag", near.second, namesake)
+    near.sidesnap.fails(USAGE, "push", near.first, namesake, "--to", f"{team}-two", says="two snapshots")
+    assert not near.engine.has_image(f"{team}-two:{version(near.first)}")
+    near.sidesnap("rm", namesake)
+
+
+# ---- credentials ----
+
+
+def test_credentials(near, registry, team, tmp_path):
+    stranger = Sidesnap(near.engine.host, env={"DOCKER_CONFIG": str(tmp_path)})
+    target = f"{team}:x"
+    stranger.fails(REFUSED, "push", near.first, "--to", target, says=["docker login", registry.host])
+    stranger.fails(REFUSED, "pull", target, says=["docker login", registry.host])
+    assert not near.engine.has_image(target) and not registry.tags(path_of(team))
+    wrong = stranger.fails(
+        REFUSED, "push", near.first, "--to", target, "-u", USER, "--password-stdin", input=b"wrong\n",
+        says=["check the name and the password"],
+    )
+    assert "docker login" not in wrong.err
+    words = ("-u", USER, "--password-stdin")
+    right = stranger("push", near.first, "--to", target, *words, "-v", input=PASSWORD.encode() + b"\n")
+    assert PASSWORD not in right.err + right.out and registry.tags(path_of(team)) == ["x"]
+    stranger.fails(USAGE, "push", target, "-u", USER, says="--password-stdin")
+    stranger.fails(USAGE, "push", target, "--password-stdin", says="--username")
+    stranger.fails(USAGE, "pull", target, *words, input=b"\n", says="no password")
+    stranger.fails(USAGE, "pull", target, "other.example/x", *words, input=b"x", says="one registry")
+
+
+def test_credential_helper(near, registry, team, tmp_path):
+    """The program that config.json names is asked; one that fails is a warning, as in docker."""
+    helper = tmp_path / "docker-credential-here"
+    answer = json.dumps({"ServerURL": registry.host, "Username": USER, "Secret": PASSWORD})
+    helper.write_text(f"#!/bin/sh\nread -r host\n[ $host = {registry.host} ] || exit 1\necho '{answer}'\n")
+    helper.chmod(0o755)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"credHelpers": {registry.host: "here"}}))
+    environment = {"DOCKER_CONFIG": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    sidesnap = Sidesnap(near.engine.host, env=environment)
+    sidesnap("push", near.first, "--to", f"{team}:x")
+    config.write_text(json.dumps({"credsStore": "missing"}))
+    sidesnap.fails(REFUSED, "pull", f"{team}:x", says=["docker-credential-missing", "going on without"])
+
+
+def test_a_registry_that_is_not_trusted(near, registry, team):
+    registry.be_trusted(False)
+    try:
+        near.sidesnap.fails(
+            2, "push", near.first, "--to", f"{team}:x", says=["certs.d/" + registry.host, "signed"]
+        )
+    finally:
+        registry.be_trusted()
+
+
+# ---- lineages ----
+
+
+def test_lineage(near, far, registry, team, login):
+    """What it came from goes along, oldest first, and the history is the same elsewhere."""
+    near.sidesnap("reset", near.db.name, near.first)
+    near.db.exec("echo third >/data/third")
+    third = near.sidesnap.create(near.db.name, near.tag("third"))
+    near.sidesnap("tag", third["reference"], f"{team}:latest")
+    pushed = near.sidesnap.json("push", "--lineage", f"{team}:latest")["pushed"]
+    first = f"{team}:{version(near.first)}"
+    assert [p["reference"] for p in pushed] == [first, f"{team}:latest"], "second is none of its ancestors"
+    assert near.engine.image(first)["Id"] == near.results[0]["image"]
+
+    empty(far)
+    sidesnap = Sidesnap(far.engine.host, env=login)
+    sidesnap("pull", f"{team}:latest")
+    alone = sidesnap.json("log", f"{team}:latest")
+    assert [r["parent_state"] for r in alone] == ["absent"]
+    sidesnap("pull", first)
+    here = [(r["id"], r["parent_state"]) for r in near.sidesnap.json("log", f"{team}:latest")]
+    there = [(r["id"], r["parent_state"]) for r in sidesnap.json("log", f"{team}:latest")]
+    assert here == there and len(there) == 2
+
+
+def test_lineage_of_tags_that_collide(near, registry, team):
+    """Two that have the same tag elsewhere: the older keeps its tag, the other gets its time."""
+    names = [f"{near.name(word)}:same" for word in ("one", "two")]
+    near.db.exec("echo x >/data/x")
+    near.sidesnap.create(near.db.name, names[0])
+    near.db.exec("echo y >/data/y")
+    result = near.sidesnap.create(near.db.name, names[1])
+    third = near.sidesnap.create(near.db.name, f"{near.name('three')}:head")
+    pushed = near.sidesnap("push", "--lineage", third["reference"], "--to", team).out.split()
+    stamp = result["created"].replace("-", "").replace(":", "")
+    assert pushed[-3:] == [f"{team}:same", f"{team}:{stamp}", f"{team}:head"]
+    again = near.sidesnap.json("push", "--lineage", f"{team}:head")["pushed"]
+    assert [p["reference"] for p in again] == pushed and not any(p["layers"]["moved"] for p in again)
+    near.sidesnap.fails(USAGE, "push", "--lineage", near.first, "--to", f"{team}:x", says="tag")
+    pushed = near.sidesnap("push", "--lineage", names[1], names[0], "--to", f"{team}-both", code=USAGE)
+    assert "two snapshots" in pushed.err
+    pushed = near.sidesnap("push", "--lineage", names[1], "--to", f"{team}-two").out.split()
+    assert pushed[-1] == f"{team}-two:same" and pushed[-2].startswith(f"{team}-two:20"), "it goes first"
+    words = ("push", "--lineage", third["reference"], names[0], "--to", f"{team}-three")
+    pushed = near.sidesnap(*words).out.split()
+    assert pushed[-3:] == [f"{team}-three:same", f"{team}-three:{stamp}", f"{team}-three:head"]
+
+
+# ---- names that move ----
+
+
+def test_pull_leaves_no_snapshot_without_a_name(near, registry, team):
+    """Another one has the name there by now: the one here gets a name that no prune takes."""
+    near.sidesnap("push", near.second, "--to", f"{team}:x")
+    near.sidesnap("rm", f"{team}:x")
+    near.db.exec("echo local >/data/local")
+    local = near.sidesnap.create(near.db.name, f"{team}:x")
+    assert not near.sidesnap.json("pull", near_first(near, team))["pulled"][0]["kept"]
+    result = near.sidesnap.json("pull", f"{team}:x")["pulled"][0]
+    assert result["image"] == near.results[1]["image"] and result["changed"]
+    assert result["kept"].startswith("localhost/sidesnap/")
+    assert near.engine.image(result["kept"])["Id"] == local["image"]
+    again = near.sidesnap.json("pull", f"{team}:x")["pulled"][0]
+    assert not again["changed"] and not again["kept"]
+
+
+def near_first(near, team):
+    near.sidesnap("push", near.first, "--to", f"{team}:y")
+    return f"{team}:y"
+
+
+def test_pull_of_what_is_no_snapshot(near, registry, team):
+    image = near.images("busybox")
+    near.engine.call("POST", f"/images/{image}/tag", {"repo": team, "tag": "plain"})
+    auth = {"X-Registry-Auth": header(registry)}
+    answer = near.engine.call("POST", f"/images/{team}/push", {"tag": "plain"}, headers=auth)
+    assert b'"error"' not in answer, answer
+    near.engine.remove_image(f"{team}:plain")
+    tags = near.engine.tags()
+    near.sidesnap.fails(USAGE, "pull", f"{team}:plain", says=["no snapshot", "docker pull"])
+    assert near.engine.tags() == tags
+    near.sidesnap("tag", near.first, f"{team}:plain")
+    near.sidesnap.fails(USAGE, "pull", f"{team}:plain", says="no snapshot")
+    assert near.engine.image(f"{team}:plain")["Id"] == near.results[0]["image"], "the name went back"
+    assert near.engine.has_image(image), "and the image, which has another name, stayed"
+
+
+def header(registry):
+    words = {"username": USER, "password": PASSWORD, "serveraddress": registry.host}
+    return base64.urlsafe_b64encode(json.dumps(words).encode()).decode()
+
+
+def test_a_tag_that_is_not_there(near, registry, team):
+    near.sidesnap("push", near.first, "--to", f"{team}:x")
+    tags = near.engine.tags()
+    for name in (f"{team}:other", f"{team}-none:x"):
+        near.sidesnap.fails(NOT_FOUND, "pull", name, says=[name, "check the name"])
+    assert near.engine.tags() == tags
+
+
+# ---- registries that fail ----
+
+
+def fresh(near, size=300000):
+    """A snapshot whose layer no registry has; its reference."""
+    near.db.exec(f"head -c {size} /dev/urandom >/data/fresh")
+    near.number_of_fresh = getattr(near, "number_of_fresh", 0) + 1
+    return near.sidesnap.create(near.db.name, f"{near.name('fresh')}:f{near.number_of_fresh}")["reference"]
+
+
+def empty(far):
+    for container in far.engine.containers():
+        far.engine.remove_container(container["Id"])
+    for tag in far.engine.tags():
+        far.engine.remove_image(tag)
+
+
+def assert_nothing_is_half_done(near, registry, broken, tags):
+    """No name here that was not here, and none there."""
+    assert near.engine.tags() == tags
+    assert not registry.tags(path_of(broken))
+
+
+def test_push_is_tried_again_when_the_registry_answers_5xx(near, registry, proxy, broken):
+    """Docker gives a manifest up at once; the second try has only that to send."""
+    proxy.fault("PUT", "/manifests/", "status", 503)
+    result = near.sidesnap("push", fresh(near), "--to", f"{broken}:x", "--json")
+    pushed = result.json()["pushed"][0]
+    assert pushed["tries"] == 2 and pushed["layers"]["moved"] == 0
+    assert "503" in result.err and "trying again" in result.err
+    assert registry.tags(path_of(broken)) == ["x"] and proxy.count("PUT", "/manifests/") == 2
+
+
+def test_push_gives_up_when_the_registry_stays_ill(near, registry, proxy, broken):
+    reference, tags = fresh(near), near.engine.tags()
+    proxy.fault("PUT", "/manifests/", "status", 503, times=99)
+    near.sidesnap.fails(ENGINE, "push", reference, "--to", f"{broken}:x", says=["503", "try again later"])
+    assert proxy.count("PUT", "/manifests/") == 3, "tries are bounded"
+    assert_nothing_is_half_done(near, registry, broken, tags)
+    proxy.clear()
+    assert near.sidesnap.json("push", reference, "--to", f"{broken}:x")["pushed"][0]["layers"]["moved"] == 0
+
+
+def test_push_goes_on_after_a_cut(near, registry, proxy, broken):
+    """The connection ends amid a layer: the engine sends that one again."""
+    proxy.fault("PATCH", "/blobs/uploads/", "cut")
+    pushed = near.sidesnap.json("push", fresh(near), "--to", f"{broken}:x")["pushed"][0]
+    assert pushed["layers"]["moved"] >= 1 and registry.tags(path_of(broken)) == ["x"]
+
+
+def test_push_of_a_layer_that_arrives_damaged(near, registry, proxy, broken):
+    """The registry takes no blob under a digest that it has not got; the engine sends it again."""
+    proxy.fault("PATCH", "/blobs/uploads/", "flip-request")
+    reference = fresh(near)
+    near.sidesnap("push", reference, "--to", f"{broken}:x")
+    near.sidesnap.json("pull", f"{broken}:x")
+    assert near.sidesnap.json("verify", reference)["ok"]
+
+
+def test_several_of_which_one_fails(near, registry, proxy, broken):
+    """A 401 amid it: those before are whole, it and those after it are not there at all."""
+    references = [fresh(near) for _ in range(3)]
+    proxy.fault("PUT", f"/manifests/{version(references[1])}", "status", 401, times=99)
+    result = near.sidesnap.fails(REFUSED, "push", *references, "--to", broken,
+                                  says=["1 of 3 were pushed", "docker login", proxy.host])
+    assert registry.tags(path_of(broken)) == [version(references[0])], result
+    assert [t for t in near.engine.tags() if t.startswith(broken)] == [f"{broken}:{version(references[0])}"]
+
+
+def test_push_is_interrupted(near, registry, proxy, broken):
+    reference, tags = fresh(near), near.engine.tags()
+    proxy.fault("PATCH", "/blobs/uploads/", "stall", 20, times=99)
+    process = near.sidesnap.start("push", reference, "--to", f"{broken}:x")
+    wait_for(lambda: proxy.count("PATCH", "/blobs/uploads/"), "the upload begins")
+    code, out, err = interrupt(process)
+    assert code == 130 and not out, (code, out, err)
+    assert_nothing_is_half_done(near, registry, broken, tags)
+
+
+def test_pull_of_layers_that_arrive_damaged(near, far, registry, proxy, broken, login):
+    near.sidesnap("push", fresh(near), "--to", f"{broken}:x")
+    empty(far)
+    proxy.fault("GET", "/blobs/", "flip", times=99)
+    sidesnap = Sidesnap(far.engine.host, env=login)
+    sidesnap.fails(DAMAGED, "pull", f"{broken}:x", says=["digest", "nothing of it was kept"])
+    assert not far.engine.images()
+    proxy.clear()
+    proxy.fault("GET", "/blobs/", "cut-answer", 1000)
+    sidesnap("pull", f"{broken}:x")
+    assert sidesnap.json("verify", f"{broken}:x")["ok"]
+
+
+def test_pull_from_a_registry_that_fails(near, far, registry, proxy, broken, login):
+    near.sidesnap("push", fresh(near), "--to", f"{broken}:x")
+    empty(far)
+    sidesnap = Sidesnap(far.engine.host, env=login)
+    proxy.fault("GET", "/manifests/", "status", 502)
+    pulled = sidesnap.json("pull", f"{broken}:x")["pulled"][0]
+    assert pulled["tries"] == 2 and pulled["changed"]
+    empty(far)
+    proxy.fault("GET", "/blobs/", "status", 401, times=99)
+    sidesnap.fails(REFUSED, "pull", f"{broken}:x", says=["docker login", proxy.host])
+    assert not far.engine.images()
+    proxy.clear()
+    gone = f"127.0.0.1:{free_port('127.0.0.1')}/team/db:x"
+    sidesnap.fails(ENGINE, "pull", gone, says=["refused", "try again later"])
+
+
+def test_killed_between_two_names(near, registry, team):
+    """Nothing is lost: the names that it made are there in addition."""
+    near.sidesnap("push", near.first, "--to", f"{team}:x")
+    near.sidesnap("rm", f"{team}:x")
+    local = near.sidesnap.create(near.db.name, f"{team}:x")
+    for point in ("pull/named", "pull/pulled"):
+        near.sidesnap.at(point)("pull", f"{team}:x", code=-9)
+        names = [t for t, i in tagged(near.engine) if i == local["image"]]
+        assert any(n.startswith("localhost/sidesnap/") for n in names), (point, names)
+    assert near.engine.image(f"{team}:x")["Id"] == near.results[0]["image"]
+    near.sidesnap.at("push/named")("push", near.second, "--to", f"{team}:y", code=-9)
+    assert near.sidesnap.json("push", near.second, "--to", f"{team}:y")["pushed"][0]["tries"] == 1
+
+
+def tagged(engine):
+    return [(tag, image) for image, tags in engine.images().items() for tag in tags]
+
+
+# ---- snapshots from somebody else ----
+
+ESCAPES = "\x1b]0;evil\x07\x1b[2Jtitle\x9b31m"
+TOUCH = "touch /pwned /data/pwned /dev/sidesnap/0/pwned"
+
+
+def forge(near, repository, tag, files=None, **changes):
+    """An image like the second snapshot with other files and another configuration, at the registry only."""
+    made = near.engine.create(near.name("forge"), near.second)
+    if files:
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as tar:
+            for name, content in files.items():
+                member = tarfile.TarInfo(name)
+                if isinstance(content, str):
+                    member.type, member.linkname = tarfile.SYMTYPE, content
+                else:
+                    member.size = len(content)
+                tar.addfile(member, io.BytesIO(content) if isinstance(content, bytes) else None)
+        near.engine.call("PUT", f"/containers/{made.id}/archive", {"path": "/"}, data.getvalue())
+    config = {**near.engine.image(near.second)["Config"], **changes}
+    near.engine.json("POST", "/commit", {"container": made.id, "repo": repository, "tag": tag}, config)
+    made.remove()
+    near.sidesnap("push", f"{repository}:{tag}")
+    near.engine.remove_image(f"{repository}:{tag}")
+    return f"{repository}:{tag}"
+
+
+@pytest.fixture
+def victim(near, far, registry, team, login):
+    """On the far engine a container with data of its own, made from a good snapshot that was pulled."""
+    empty(far)
+    far.sidesnap = Sidesnap(far.engine.host, env=login)
+    near.sidesnap("push", near.second, "--to", f"{team}:good")
+    far.sidesnap("pull", f"{team}:good")
+    volume = far.volume(f"victim{len(far.engine.volumes())}")
+    container = far.boot("victim", f"{team}:good", mounts=[(volume, "/data")], StopSignal="SIGKILL")
+    container.volume = volume
+    container.exec("echo mine >/data/mine; rm /data/file")
+    yield container
+    empty(far)
+
+
+def assert_nothing_was_executed(far, victim):
+    names = os.listdir(far.path(victim.volume))
+    assert "pwned" not in names, names
+    assert victim.exec("ls /pwned", check=False)[0] != 0
+
+
+def test_hostile_configuration(near, far, victim, team, registry):
+    """Its own health check, ONBUILD, entrypoint, variables, and labels that would take a terminal over."""
+    labels = dict(near.engine.image(near.second)["Config"]["Labels"])
+    labels.update({key: ESCAPES for key in ("sidesnap.title", "sidesnap.notes", "sidesnap.source.container",
+                                            "sidesnap.driver", "sidesnap.consistency", "sidesnap.created")})
+    evil = forge(
+        near, team, "evil", Labels=labels, OnBuild=[f"RUN {TOUCH}"], Entrypoint=["/bin/sh", "-c", TOUCH],
+        Healthcheck={"Test": ["CMD-SHELL", TOUCH], "Interval": 100000000, "Retries": 9},
+        Env=["PATH=/data:/bin", "LD_PRELOAD=/data/evil.so", "SIDESNAP_RESTORE=replace"], User="1000",
+        Volumes={"/data": {}, "/etc": {}}, WorkingDir="/data",
+    )
+    sidesnap = far.sidesnap
+    looks = ("pull", evil), ("ls",), ("show", evil), ("tree",), ("log", evil), ("verify", evil), ("ps",)
+    with HelperWatch(far.engine) as watch:
+        for words in looks:
+            result = sidesnap(*words, "-v")
+            assert not {"\x1b", "\x07", "\x9b"} & set(result.out + result.err), (words, result)
+        sidesnap("reset", victim.name, evil, "--no-safety", "--yes")
+        time.sleep(0.3)
+    for inspect in watch.creating():
+        # An image's variables are those of its containers; the agent is static and reads none here.
+        assert_confined({**inspect, "Config": {**inspect["Config"], "Env": []}})
+    assert watch.volumes <= {"sidesnap-state"}, "none is made for what its image declares"
+    trees.assert_same(near_copy(near), far.path(victim.volume))
+    assert_nothing_was_executed(far, victim)
+
+
+def near_copy(near):
+    """A volume with what the second snapshot holds, booted from it once."""
+    if not hasattr(near, "copy_volume"):
+        near.copy_volume = near.volume("second-copy")
+        near.boot("second-copy", near.second, mounts=[(near.copy_volume, "/data")]).remove()
+    return near.path(near.copy_volume)
+
+
+def test_hostile_store_is_a_link(near, far, victim, team):
+    """`/.sidesnap` and what is in it lead elsewhere: nothing of it is followed."""
+    elsewhere = {
+        "store": {".sidesnap": "/etc"},
+        "packs": {".sidesnap/packs": "/proc/1/root/etc"},
+        "manifest": {".sidesnap/manifest.json": "/proc/self/environ"},
+    }
+    before = sorted(os.listdir(far.path(victim.volume)))
+    for tag, files in elsewhere.items():
+        evil = forge(near, team, tag, files)
+        far.sidesnap("pull", evil)
+        result = far.sidesnap("verify", evil, code=None)
+        assert result.code in (DAMAGED, 2, REFUSED), (tag, result)
+        result = far.sidesnap("reset", victim.name, evil, "--yes", code=None)
+        assert result.code in (DAMAGED, 2, REFUSED), (tag, result)
+        assert sorted(os.listdir(far.path(victim.volume))) == before, tag
+        assert victim.status() == "running"
+        far.sidesnap("show", evil, code=None)
+    assert_nothing_was_executed(far, victim)
+
+
+def test_hostile_content(near, far, victim, team):
+    """A handful of changed bytes; unit tests of catalogs, packs and manifests try ten thousand of each."""
+    made = near.engine.create(near.name("read"), near.second)
+    with made.archive("/.sidesnap") as tar:
+        members = [m for m in tar if m.isreg() and not m.name.endswith("/agent")]
+        files = {m.name: tar.extractfile(m).read() for m in members}
+    made.remove()
+    for number, name in enumerate(sorted(files)):
+        place = len(files[name]) * (number + 1) // (len(files) + 1)
+        changed = bytearray(files[name])
+        changed[place] ^= 1 << number % 8
+        evil = forge(near, team, f"changed{number}", {name: bytes(changed)})
+        far.sidesnap("pull", evil)
+        far.sidesnap.fails(DAMAGED, "verify", evil)
+        victim.exec("echo mine >/data/mine")
+        before = Facts(far.path(victim.volume))
+        result = far.sidesnap("reset", victim.name, evil, "--yes", code=None)
+        assert result.code in (0, DAMAGED) and victim.status() == "running", (name, result)
+        if result.code:
+            before.assert_equal(Facts(far.path(victim.volume)), f" after a reset that failed: {name}")
+        else:
+            trees.assert_same(near_copy(near), far.path(victim.volume))
+
+
+# ---- other engines ----
+
+
+@pytest.fixture(params=os.environ.get("SIDESNAP_TEST_HOSTS", "").split() or [None])
+def other(request, proxy):
+    """As in test_other_engines; one with a network of its own gets a way to the registry's proxy."""
+    if request.param is None:
+        pytest.skip("SIDESNAP_TEST_HOSTS names no engines")
+    engine = Engine(request.param)
+    assert engine.ping(), f"{request.param} does not answer"
+    if "Podman" in json.dumps(engine.json("GET", "/version")):
+        pytest.skip("podman takes a registry without TLS only where its registries.conf says so")
+    box = Box(engine, Images(engine))
+    with way_to(engine, proxy):
+        yield box
+        box.close()
+        for tag in engine.tags():
+            if tag.startswith(proxy.host):
+                engine.remove_image(tag)
+
+
+@contextlib.contextmanager
+def way_to(engine, proxy):
+    """The port of the proxy in the network of the engine's process, through a unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.connect(engine.path)
+        process = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    if os.stat(f"/proc/{process}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
+        yield
+        return
+    port = proxy.host.partition(":")[2]
+    with tempfile.TemporaryDirectory() as directory:
+        middle = os.path.join(directory, "socket")
+        outer = [sys.executable, "-c", RELAY, "unix", middle, "tcp", port]
+        enter = ["nsenter", "-t", str(process), "-n"]
+        inner = [*enter, sys.executable, "-c", RELAY, "tcp", port, "unix", middle]
+        relays = []
+        for command in (outer, inner):
+            relays.append(subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=end_with_parent))
+            assert relays[-1].stdout.readline() == b"ready\n"
+        yield
+        for relay in relays:
+            relay.kill()
+            relay.wait()
+
+
+RELAY = """
+import socket, sys, threading
+def make(kind): return socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET)
+def address(kind, value): return value if kind == "unix" else ("127.0.0.1", int(value))
+kind, value, to, target = sys.argv[1:]
+server = make(kind); server.bind(address(kind, value)); server.listen(64)
+print("ready", flush=True)
+def pump(a, b):
+    try:
+        while data := a.recv(65536):
+            b.sendall(data)
+        b.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+while True:
+    client, _ = server.accept()
+    other = make(to); other.connect(address(to, target))
+    for pair in ((client, other), (other, client)):
+        threading.Thread(target=pump, args=pair, daemon=True).start()
+"""
+
+
+def test_there_and_back_with_other_engines(near, other, registry, proxy, broken, login):
+    """As test_there_and_back; bytes are counted at the registry, as engines count layers differently."""
+    near.sidesnap("push", near.second, "--to", f"{broken}:v1")
+    sidesnap = Sidesnap(other.engine.host, env=login)
+    pulled = sidesnap.json("pull", f"{broken}:v1")["pulled"][0]
+    assert pulled["id"] == near.results[1]["id"]
+    assert sidesnap.json("verify", f"{broken}:v1")["ok"]
+    volume = other.volume("data")
+    copy = other.boot("copy", f"{broken}:v1", mounts=[(volume, "/data")], StopSignal="SIGKILL")
+    sums = copy.exec("cd /data && md5sum file more /etc/own")
+    copy.exec("rm /data/file; echo gone >/data/more")
+    sidesnap("reset", copy.name, f"{broken}:v1", "--no-safety")
+    assert copy.exec("cd /data && md5sum file more /etc/own") == sums
+    copy.exec("head -c 200000 /dev/urandom >/data/new")
+    made = sidesnap.create(copy.name, f"{broken}:v2")
+    assert made["parent"] == near.results[1]["id"]
+    before = registry.stored()
+    sidesnap("push", f"{broken}:v2")
+    grown = registry.stored() - before
+    print(f"{made['stored_bytes']} bytes of packs, {grown} more at the registry")
+    assert grown <= made["stored_bytes"] + 65536
+    near.sidesnap("pull", f"{broken}:v2")
+    assert near.sidesnap.json("show", f"{broken}:v2")["ancestor"]["id"] == near.results[1]["id"]
+    back = near.boot("back", f"{broken}:v2")
+    assert back.exec("cd /data && md5sum file more /etc/own && stat -c %s new") == sums + "200000\n"
+    sidesnap.fails(NOT_FOUND, "pull", f"{broken}:none", says="check the name")
+    sidesnap.fails(REFUSED, "push", f"{broken}:v2", "--to", f"{broken}-x:v2", "-u", USER, "--password-stdin",
+                   input=b"wrong", says="check the name and the password")
