@@ -6,6 +6,7 @@ DESTDIR ?=
 IMAGE ?= sidesnap
 WERROR ?= -Werror
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -125,6 +126,11 @@ $(O)/obj/$(1)/lib/libagent-image.a: $(O)/obj/$(1)/agent-image.o
 	@rm -f $$@
 	@ar rcs $$@ $$^
 
+# All of the command but its main(), for the test of it.
+$(O)/obj/$(1)/lib/libverbs.a: $$(filter-out %/main.o,$$($(1)_main_objects))
+	@rm -f $$@
+	@ar rcs $$@ $$^
+
 $$($(1)_dir)/sidesnap-agent.debug: $$($(1)_agent_objects) $$($(1)_agent_archives)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
@@ -169,22 +175,23 @@ parallel = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(she
 
 # unit: plain; asan: the same programs under the address and undefined sanitizers.
 define unit_rules
+$(O)/$(1)/test_command: $(O)/obj/$(1)/lib/libverbs.a
 $(O)/$(1)/test_%: tests/unit/test_%.c $$(unit_helpers) $$($(1)_archives) \
 		$(O)/obj/$(1)/lib/libagent-image.a Makefile
 	$$(call say,CC/$(1),$$<)
 	@mkdir -p $$(@D)
 	$$(q)$$($(1)_CC) $$(BASE_CFLAGS) -Wall -Wextra $$(WERROR) $$($(1)_CFLAGS) -Itests/unit -MMD -MP \
 		-MF $$@.d -MT $$@ $$(BASE_LDFLAGS) $$($(1)_LDFLAGS) -o $$@ $$< $$(unit_helpers) \
-		-Wl,--start-group $$($(1)_archives) $(O)/obj/$(1)/lib/libagent-image.a -Wl,--end-group \
-		-lcmocka $$(LIBS) $$($(1)_LIBS)
+		-Wl,--start-group $$(filter %/libverbs.a,$$^) $$($(1)_archives) \
+		$(O)/obj/$(1)/lib/libagent-image.a -Wl,--end-group -lcmocka $$(LIBS) $$($(1)_LIBS)
 -include $$(wildcard $(O)/$(1)/*.d)
 endef
 $(foreach v,unit asan,$(eval $(call unit_rules,$(v))))
 
 # ---- targets ------------------------------------------------------------------------------------
 
-.PHONY: all install setup check unit asan test failpoints ubsan bench demo demo-clean image \
-	base-image clean help unit-programs asan-programs FORCE
+.PHONY: all install setup check unit asan test failpoints ubsan bench bench-all bench-docs demo \
+	demo-clean image base-image clean help unit-programs asan-programs FORCE
 FORCE:
 
 all: $(release_archives) $(programs_release) $(O)/completion/.made ## build O/sidesnap and O/sidesnap-agent (static)
@@ -234,9 +241,23 @@ test: ## everything: check, unit, asan, then the tests on an engine
 	@$(MAKE) --no-print-directory asan
 	@scripts/run-pytest '$(out)' $(PYTEST_ARGS)
 
-bench: all ## the figures of the README
-	@scripts/setup
-	@SIDESNAP_BUILD='$(out)' tests/bench/run
+# BENCH_ARGS="--case reset --rounds 3": tests/bench/run --help
+bench bench-all: all $(O)/bench_files
+	@scripts/setup --bench
+	@SIDESNAP_BUILD='$(out)' tests/bench/run $(if $(filter bench-all,$@),--all) --json '$(O)/bench.json' $(BENCH_ARGS)
+	@tests/bench/report.py '$(O)/bench.json'
+
+bench: ## the figures of the README, in a quarter of an hour, with table and plot in O/bench.*
+bench-all: ## the same with a large database and a million files; BENCH_ARGS=--help
+
+bench-docs: ## put the last results into docs and README.md
+	@install -m 644 '$(O)/bench.json' docs/bench.json
+	@tests/bench/report.py docs/bench.json README.md
+
+$(O)/bench_files: tests/bench/bench_files.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(q)gcc -std=gnu11 -D_GNU_SOURCE -O2 $(WARNINGS) -o $@ $<
 
 demo: ## a database lost and brought back, on this machine's engine
 	@O='$(O)' scripts/demo
@@ -255,4 +276,4 @@ clean: ## remove O (the libraries' cache stays)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
-	@echo 'Variables: O=$(O) PREFIX=$(PREFIX) DESTDIR= IMAGE=$(IMAGE) V=1 WERROR= PACKAGES= TESTS= PYTEST_ARGS='
+	@echo 'Variables: O=$(O) PREFIX=$(PREFIX) DESTDIR= IMAGE=$(IMAGE) V=1 WERROR= PACKAGES= TESTS= PYTEST_ARGS= BENCH_ARGS='
