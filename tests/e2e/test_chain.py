@@ -317,8 +317,10 @@ def test_a_damaged_chain_starts_anew(box, short):
         {"Content-Type": "application/x-tar"},
     )
     name, tag = box.tag("spoilt").split(":")
+    # What was built on a snapshot by others is never a base; by its comment this one is sidesnap's own.
+    comment = box.engine.image(chain.tags[-1])["Comment"]
     box.engine.json(
-        "POST", "/commit", {"container": container.id, "pause": "0", "repo": name, "tag": tag},
+        "POST", "/commit", {"container": container.id, "pause": "0", "repo": name, "tag": tag, "comment": comment},
         box.engine.image(chain.tags[-1])["Config"],
     )
     container.remove()
