@@ -11,7 +11,7 @@
 #include "base/path.h"
 #include "snapshot/archive_stream.h"
 #include "snapshot/command.h"
-#include "snapshot/doctor.h"
+#include "snapshot/create_repair.h"
 #include "snapshot/helper_lock.h"
 #include "snapshot/image_config.h"
 #include "snapshot/images.h"
@@ -238,7 +238,7 @@ static int repair_interrupted(struct create *create, struct error **err)
 		progress_note(create->session->progress,
 			      "repairing what an interrupted create has left of \"%s\"",
 			      create->target.name);
-		if (doctor_repair_create(create->session, helper, err) < 0)
+		if (repair_create_alone(create->session, helper, err) < 0)
 			return -1;
 		repaired = true;
 	}

@@ -12,7 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "snapshot/doctor_owner.h"
+#include "snapshot/owner.h"
 #include "snapshot/session.h"
 
 struct heartbeat;

@@ -16,7 +16,7 @@
 #include "base/tar.h"
 #include "base/text.h"
 #include "snapshot/agent_image.h"
-#include "snapshot/doctor_owner.h"
+#include "snapshot/owner.h"
 #include "snapshot/helper_lock.h"
 #include "snapshot/labels.h"
 

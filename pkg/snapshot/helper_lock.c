@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "snapshot/doctor_owner.h"
+#include "snapshot/owner.h"
 #include "snapshot/heartbeat.h"
 #include "snapshot/helper.h"
 #include "snapshot/labels.h"

@@ -15,7 +15,7 @@
 #define LABEL_RELEASE "sidesnap.release" /* base64url JSON: exec commands to run after a thaw */
 #define LABEL_STARTS "sidesnap.starts" /* id of the container that was stopped and must run again */
 #define LABEL_MAKES "sidesnap.makes"   /* sidesnap.id of the snapshot that it becomes; "" none */
-#define LABEL_OWNER "sidesnap.owner"   /* base64url JSON: whose helper it is (doctor_owner.h) */
+#define LABEL_OWNER "sidesnap.owner"   /* base64url JSON: whose helper it is (owner.h) */
 #define LABEL_JOURNAL "sidesnap.journal" /* base64url JSON: how doctor ends a reset or replace */
 
 /* On both */

@@ -11,7 +11,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "snapshot/doctor_owner.h"
+#include "snapshot/owner.h"
 #include "snapshot/restore_plan.h"
 #include "snapshot/journal.h"
 

@@ -2,7 +2,7 @@
  * A process is told by its number, its start time, its pid namespace and the
  * machine's boot; one in another namespace only by the container it ran in.
  */
-#include "snapshot/doctor_owner.h"
+#include "snapshot/owner.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
  * Whose helper it is: so that what a dead process left is repaired at once, and what a
  * living one is doing is left alone.
  */
-#ifndef SIDESNAP_SNAPSHOT_DOCTOR_OWNER_H
-#define SIDESNAP_SNAPSHOT_DOCTOR_OWNER_H
+#ifndef SIDESNAP_SNAPSHOT_OWNER_H
+#define SIDESNAP_SNAPSHOT_OWNER_H
 
 #include "base/json.h"
 #include "snapshot/session.h"
