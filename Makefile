@@ -89,7 +89,7 @@ $(O)/version: FORCE
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 
 # Only the sources that name the version are compiled again when it changes.
-versioned := $(shell grep -ls SIDESNAP_VERSION cmd/*/*.c pkg/*/*.c)
+versioned := $(shell grep -lsr --include=*.c SIDESNAP_VERSION cmd pkg)
 
 define variant_rules
 $(1)_obj := $(O)/obj/$(1)
@@ -150,11 +150,11 @@ $$($(1)_dir)/sidesnap-agent $$($(1)_dir)/sidesnap: %: %.debug
 
 programs_$(1) := $$(if $$($(1)_agent_objects),$$($(1)_dir)/sidesnap-agent) \
 	$$(if $$($(1)_main_objects),$$($(1)_dir)/sidesnap)
--include $$(wildcard $(O)/obj/$(1)/*/*/*.d)
+-include $$(wildcard $(O)/obj/$(1)/*/*/*.d $(O)/obj/$(1)/*/*/*/*.d)
 endef
 
 define archive_rule
-$(O)/obj/$(1)/lib/lib$(2).a: $(patsubst %.c,$(O)/obj/$(1)/%.o,$(sort $(wildcard pkg/$(2)/*.c)))
+$(O)/obj/$(1)/lib/lib$(2).a: $(patsubst %.c,$(O)/obj/$(1)/%.o,$(sort $(wildcard pkg/$(2)/*.c pkg/$(2)/*/*.c)))
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	$$(q)ar rcs $$@ $$^

@@ -23,7 +23,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "execute.h"
-#include "tree/own.h"
+#include "tree/own/own.h"
 
 #define THREADS_MAX 4
 #define BOOTED_NAME "booted" /* in the container's own /.sidesnap: hash of the manifest */

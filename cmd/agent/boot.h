@@ -13,7 +13,7 @@
 #include "store/reader.h"
 #include "tree/manifest.h"
 #include "tree/mark.h"
-#include "tree/seed.h"
+#include "tree/own/seed.h"
 
 /* A path of a tree in this container. */
 struct boot_place {

@@ -21,7 +21,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "boot.h"
-#include "tree/restore_volume.h"
+#include "tree/restore/restore_volume.h"
 
 #define LOCK_WAIT_MS (60U * 60 * 1000)
 #define LOCK_QUIET_MS 2000 /* said only when it takes longer */

@@ -11,9 +11,9 @@
 #include "helper.h"
 #include "layer.h"
 #include "precopy.h"
-#include "tree/capture.h"
+#include "tree/capture/capture.h"
 #include "tree/manifest.h"
-#include "tree/own.h"
+#include "tree/own/own.h"
 #include "view.h"
 
 struct capture_job {

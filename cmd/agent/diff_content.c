@@ -16,8 +16,8 @@
 #include "entry.h"
 #include "locate.h"
 #include "send.h"
-#include "tree/diff.h"
-#include "tree/own_place.h"
+#include "tree/diff/diff.h"
+#include "tree/own/own_place.h"
 
 #define TEXT_MAX (8U << 20) /* bytes of a file that is compared as text */
 #define TEXT_LOOK 8000U	    /* without a NUL in so many bytes it is text, as git has it */

@@ -23,7 +23,7 @@
 #include "job.h"
 #include "store/format.h"
 #include "store/page_hash.h"
-#include "tree/own.h"
+#include "tree/own/own.h"
 
 #ifndef SIDESNAP_VERSION
 #define SIDESNAP_VERSION "0"

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "tree/capture.h"
+#include "tree/capture/capture.h"
 
 int helper_capture(const struct json *job, struct error **err);
 int helper_consolidate(const struct json *job, struct error **err);

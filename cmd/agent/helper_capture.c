@@ -12,7 +12,7 @@
 #include "job.h"
 #include "layer.h"
 #include "snapshot_write.h"
-#include "tree/seed.h"
+#include "tree/own/seed.h"
 
 #define SKIPPED_BYTES_MAX (1U << 20) /* of paths named in DONE */
 #define READY_PART_MAX (512U << 10)  /* JSON may need six bytes for one of a path */

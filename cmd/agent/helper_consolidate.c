@@ -14,11 +14,11 @@
 #include "job.h"
 #include "layer.h"
 #include "snapshot_write.h"
+#include "tree/capture/rewrite.h"
 #include "tree/needed.h"
-#include "tree/own.h"
-#include "tree/own_place.h"
-#include "tree/restore.h"
-#include "tree/rewrite.h"
+#include "tree/own/own.h"
+#include "tree/own/own_place.h"
+#include "tree/restore/restore.h"
 #include "view.h"
 
 /* Blocks that are pieced together come from many packs at once. */

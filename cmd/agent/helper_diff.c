@@ -21,8 +21,8 @@
 #include "helper.h"
 #include "job.h"
 #include "layer.h"
-#include "tree/diff.h"
-#include "tree/own_place.h"
+#include "tree/diff/diff.h"
+#include "tree/own/own_place.h"
 #include "view.h"
 
 #define CACHE_SIZE (64U << 20)

@@ -19,8 +19,8 @@
 #include "job.h"
 #include "layer.h"
 #include "tree/mark.h"
-#include "tree/own.h"
-#include "tree/restore_volume.h"
+#include "tree/own/own.h"
+#include "tree/restore/restore_volume.h"
 #include "view.h"
 
 /* Restores by boots of other containers are waited for this long. */

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "tree/own.h"
+#include "tree/own/own.h"
 
 /* job_check_members(object, names, err): Refuse members that are not in ${names}, separated by blanks. */
 int job_check_members(const struct json *object, const char *names, struct error **err);

@@ -20,7 +20,7 @@
 #include "base/text.h"
 #include "job.h"
 #include "tree/manifest.h"
-#include "tree/own_place.h"
+#include "tree/own/own_place.h"
 
 #define STORE_NAME (STORE_DIRECTORY + 1)
 #define RESERVE_MIN (1ULL << 30)

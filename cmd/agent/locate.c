@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "tree/catalog.h"
-#include "tree/own_place.h"
+#include "tree/own/own_place.h"
 
 #define LINKS_MAX 40 /* as the kernel's */
 

@@ -15,11 +15,11 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "layer.h"
-#include "tree/capture.h"
+#include "tree/capture/capture.h"
 #include "tree/manifest.h"
-#include "tree/own.h"
-#include "tree/restore.h"
-#include "tree/seed.h"
+#include "tree/own/own.h"
+#include "tree/own/seed.h"
+#include "tree/restore/restore.h"
 #include "view.h"
 
 #define PAGE_SIZE_DEFAULT (8U << 10)

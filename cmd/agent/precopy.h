@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "helper.h"
-#include "tree/capture.h"
+#include "tree/capture/capture.h"
 #include "tree/manifest.h"
 
 /* Of one tree: where its last known state is. */

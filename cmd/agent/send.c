@@ -16,7 +16,7 @@
 #include "base/path.h"
 #include "channel.h"
 #include "entry.h"
-#include "tree/own_place.h"
+#include "tree/own/own_place.h"
 
 #define BLOCK_SIZE (128U << 10)
 #define DEPTH_MAX 2048

@@ -12,9 +12,9 @@
 #include "layer.h"
 #include "store/hash.h"
 #include "store/writer.h"
-#include "tree/capture.h"
+#include "tree/capture/capture.h"
 #include "tree/manifest.h"
-#include "tree/own.h"
+#include "tree/own/own.h"
 #include "view.h"
 
 /*

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "layer.h"
-#include "tree/own.h"
+#include "tree/own/own.h"
 
 void view_init(struct snapshot_view *view)
 {

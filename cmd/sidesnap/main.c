@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "snapshot/heartbeat.h"
-#include "snapshot/watchdog.h"
+#include "snapshot/helper/heartbeat.h"
+#include "snapshot/helper/watchdog.h"
 #include "ui/escape.h"
 #include "ui/terminal.h"
 

@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "base/io.h"
 #include "base/memory.h"
-#include "snapshot/command.h"
+#include "snapshot/helper/command.h"
 
 #include "run_mounts.h"
 

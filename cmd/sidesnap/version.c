@@ -1,5 +1,5 @@
 /* sidesnap version: of the program, and of the engine where one answers. */
-#include "snapshot/agent_image.h"
+#include "snapshot/helper/agent_image.h"
 #include "tree/manifest.h"
 #include "ui/escape.h"
 

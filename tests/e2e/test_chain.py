@@ -33,7 +33,7 @@ PAGED = {
 def steps():
     """Read from the source, so that a new one is tested without being listed here."""
     found = set()
-    for name in ("pkg/snapshot/consolidate.c", "cmd/agent/helper_consolidate.c"):
+    for name in ("pkg/snapshot/create/consolidate.c", "cmd/agent/helper_consolidate.c"):
         with open(os.path.join(ROOT, name)) as file:
             found |= set(re.findall(r'failpoint(?:_error)?\("([a-z/_-]+)"', file.read()))
     return sorted(found)

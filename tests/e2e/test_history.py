@@ -333,7 +333,7 @@ def test_describe_while_another_does(box, sidesnap, tag):
 def steps():
     """Read from the source, so that a new one is tested without being listed here."""
     found = {"helper/created"}
-    for name in ("describe.c", "retag.c"):
+    for name in ("history/describe.c", "history/retag.c"):
         with open(os.path.join(ROOT, "pkg/snapshot", name)) as file:
             found |= set(re.findall(r'failpoint\("([a-z/_-]+)"', file.read()))
     return sorted(found)

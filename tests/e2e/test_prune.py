@@ -315,7 +315,7 @@ def test_room_that_is_not_freed(box, sidesnap):
 def points():
     """Read from the source, so that a new one is tested without being listed here."""
     found = set()
-    for name in ("prune_rewrite.c", "retag.c", "consolidate.c"):
+    for name in ("history/prune_rewrite.c", "history/retag.c", "create/consolidate.c"):
         with open(os.path.join(ROOT, "pkg/snapshot", name)) as file:
             found |= set(re.findall(r'failpoint(?:_error)?\("([a-z/_-]+)"', file.read()))
     return sorted(found)

@@ -4,7 +4,7 @@
 #include "test_own_support.h"
 
 #include "tree/mark.h"
-#include "tree/seed.h"
+#include "tree/own/seed.h"
 
 static void add(struct seed *seed, const char *path, mode_t mode, const char *text,
 		const char *link, const char *hardlink)

@@ -11,9 +11,9 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "snapshot/owner.h"
-#include "snapshot/restore_plan.h"
-#include "snapshot/journal.h"
+#include "snapshot/helper/owner.h"
+#include "snapshot/restore/journal.h"
+#include "snapshot/restore/restore_plan.h"
 
 #define ID "0123456789012345678901234567890123456789012345678901234567890123"
 

@@ -10,7 +10,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "snapshot/history.h"
+#include "snapshot/history/history.h"
 
 struct row {
 	const char

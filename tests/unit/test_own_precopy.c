@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "base/failpoint.h"
-#include "tree/own_state.h"
+#include "tree/own/own_state.h"
 
 #define SOURCE 0x1234567812345678ULL
 

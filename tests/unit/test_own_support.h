@@ -20,10 +20,10 @@
 #include "base/error.h"
 #include "base/io.h"
 #include "base/memory.h"
-#include "tree/capture.h"
+#include "tree/capture/capture.h"
 #include "tree/manifest.h"
-#include "tree/own.h"
-#include "tree/seed.h"
+#include "tree/own/own.h"
+#include "tree/own/seed.h"
 
 static UNUSED int remove_one(const char *path, const struct stat *status, int type,
 			     struct FTW *position)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "snapshot/probe.h"
+#include "snapshot/helper/probe.h"
 
 #define SECOND "000000000" /* behind a number */
 

@@ -10,7 +10,7 @@
 
 #include "base/io.h"
 #include "base/memory.h"
-#include "snapshot/recreate.h"
+#include "snapshot/restore/recreate.h"
 
 static struct json *load(const char *path)
 {

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "snapshot/command.h"
+#include "snapshot/helper/command.h"
 
 static void words_that_are_secrets(void **state)
 {

@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/memory.h"
-#include "snapshot/helper_lock.h"
+#include "snapshot/helper/helper_lock.h"
 
 #define NONCE "0123456789abcdef0123456789abcdef"
 

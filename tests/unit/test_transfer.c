@@ -2,7 +2,7 @@
 #include "test_engine_server.h"
 
 #include "base/memory.h"
-#include "snapshot/transfer.h"
+#include "snapshot/share/transfer.h"
 
 static void take_all(struct transfer_state *state, const char *const *lines)
 {

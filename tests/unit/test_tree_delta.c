@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "base/failpoint.h"
-#include "tree/restore_volume.h"
+#include "tree/restore/restore_volume.h"
 #include "tree/write_back.h"
 
 #define SNAPSHOTS 4

@@ -7,7 +7,7 @@
 
 #include "base/path.h"
 #include "store/format.h"
-#include "tree/diff.h"
+#include "tree/diff/diff.h"
 
 #define ROUNDS 20
 #define MUTATIONS 2000

@@ -12,7 +12,7 @@
 
 #include "base/io.h"
 #include "base/memory.h"
-#include "tree/page_reader.h"
+#include "tree/capture/page_reader.h"
 
 #define PAGE 8192U
 #define BLOCK 32768U

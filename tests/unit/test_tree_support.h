@@ -26,12 +26,12 @@
 #include "base/io.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "tree/capture.h"
+#include "tree/capture/capture.h"
+#include "tree/capture/rewrite.h"
 #include "tree/draft.h"
 #include "tree/earlier.h"
 #include "tree/format.h"
-#include "tree/restore.h"
-#include "tree/rewrite.h"
+#include "tree/restore/restore.h"
 
 static UNUSED uint64_t next_random(uint64_t *state)
 {

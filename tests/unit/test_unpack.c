@@ -4,8 +4,8 @@
  */
 #include "test_tree_support.h"
 
-#include "snapshot/extract.h"
-#include "snapshot/unpack.h"
+#include "snapshot/compare/extract.h"
+#include "snapshot/compare/unpack.h"
 
 struct bench {
 	struct scratch scratch;

@@ -1,0 +1,79 @@
+/*
+ * A create in progress: what its steps share. Private to create*.c.
+ */
+#ifndef SIDESNAP_SNAPSHOT_CREATE_H
+#define SIDESNAP_SNAPSHOT_CREATE_H
+
+#include <stdbool.h>
+
+#include "snapshot/create/consolidate.h"
+#include "snapshot/create/freeze.h"
+#include "snapshot/create/identity.h"
+#include "snapshot/create/plan.h"
+#include "snapshot/create/preparation.h"
+#include "snapshot/helper/helper.h"
+#include "snapshot/reference.h"
+#include "snapshot/snapshot.h"
+#include "snapshot/target.h"
+
+struct create {
+	struct session *session;
+	const struct create_options *options;
+	struct target target;
+	struct json *image; /* inspect of the target's image */
+	struct plan plan;
+	struct identity identity;
+	struct reference reference;
+	struct string_list environment, omitted;
+	struct string_list hidden; /* paths that own files never have */
+	struct string_list unfreezable;
+	struct freeze freeze;
+	struct json *release;		     /* of the driver */
+	struct consolidation *consolidation; /* of the base; NULL: it is none. Borrowed */
+	struct helper *helper;
+	struct preparation *preparation; /* the driver's, under way; NULL: none */
+	struct json **seeds;		 /* one a tree of the plan, NULL: none */
+	struct json *done;		 /* the agent's result */
+	bool by_process;		 /* own files through /proc/PID/root */
+	bool stopped_by_us;
+	bool disturbed; /* somebody thawed, or began to write: worth another attempt */
+	uint64_t started_ms;
+};
+
+/* create_init(create, session, options), create_release(create): release undoes all that was done to the target. */
+void create_init(struct create *create, struct session *session,
+		 const struct create_options *options);
+void create_release(struct create *create);
+
+/*
+ * create_prepare(create, capture, err):
+ * Everything that can be known and refused before a helper exists. ${capture}: not only a
+ * look, so what an interrupted create has left is repaired first.
+ */
+int create_prepare(struct create *create, bool capture, struct error **err);
+
+/* create_job(create, operation): The job for the agent, without what only a capture has; to be freed. */
+struct json *create_job(const struct create *create, const char *operation);
+
+/* create_prepare_is_due(create): Whether the driver has a server to talk to. */
+bool create_prepare_is_due(const struct create *create);
+
+/* create_container_names(create, ids): Names of containers, for people; to be freed. */
+struct json *create_container_names(const struct create *create, const struct string_list *ids);
+
+/* create_will_stop(create): Whether a running target is stopped or killed, so that who finds it so must start it. */
+bool create_will_stop(const struct create *create);
+
+/* create_consistency(create): The label: never more than is true. */
+const char *create_consistency(const struct create *create);
+
+/* create_helper(create, purpose, err): Create it, sort out binds that are single files, collect the seeds. */
+int create_helper(struct create *create, const char *purpose, struct error **err);
+
+/* create_capture(create, err): From the start of the helper to its DONE; thawed and started again in all cases. */
+int create_capture(struct create *create, struct error **err);
+
+/* create_commit(create, result, err): Commit, tag, result. */
+int create_commit(struct create *create, struct json **result, struct error **err);
+
+#endif

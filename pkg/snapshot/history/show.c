@@ -1,0 +1,266 @@
+/*
+ * sidesnap show: labels and configuration from the engine's inspect, the manifest from
+ * the image itself, through a container that is made from it and never started.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/memory.h"
+#include "base/tar.h"
+#include "snapshot/helper/helper.h"
+#include "snapshot/history/history.h"
+#include "snapshot/images.h"
+#include "snapshot/labels.h"
+#include "snapshot/snapshot.h"
+#include "snapshot/target.h"
+#include "tree/manifest.h"
+
+/* The manifest, its tar header, padding and end. */
+#define ARCHIVE_MAX (MANIFEST_SIZE_MAX + (64U << 10))
+
+static int keep(void *context, const void *data, size_t size, struct error **err)
+{
+	if (buffer_append(context, data, size) < 0)
+		return error_set(err, ERROR_DAMAGED, "the manifest is larger than any of ours");
+	return 0;
+}
+
+static ssize_t take(void *context, void *data, size_t size, struct error **err)
+{
+	struct cursor *cursor = context;
+	size_t left = cursor_left(cursor);
+
+	(void)err;
+	if (size > left)
+		size = left;
+	if (size)
+		memcpy(data, cursor_bytes(cursor, size), size);
+	return (ssize_t)size;
+}
+
+struct extraction {
+	struct buffer text;
+	bool found;
+};
+
+static int on_entry(void *context, const struct tar_entry *entry, struct error **err)
+{
+	struct extraction *extraction = context;
+
+	if (!S_ISREG(entry->mode) || extraction->found)
+		return error_set(err, ERROR_DAMAGED, "its manifest is no regular file");
+	extraction->found = true;
+	return 0;
+}
+
+static int on_data(void *context, const void *data, size_t size, struct error **err)
+{
+	struct extraction *extraction = context;
+
+	return keep(&extraction->text, data, size, err);
+}
+
+static int check_hash(const struct buffer *text, const struct json *inspect, struct error **err)
+{
+	struct hash hash;
+	char digits[HASH_HEX_SIZE];
+
+	hash_data(&hash, text->data, text->size);
+	hash_format(&hash, digits);
+	if (strcmp(digits, snapshot_label(inspect, LABEL_MANIFEST)) != 0)
+		return error_set(err, ERROR_DAMAGED, "it is not the one that the label %s names",
+				 LABEL_MANIFEST);
+	return 0;
+}
+
+/* manifest.json of a snapshot, checked against its seal and the image's label; to be freed. */
+static struct json *read_manifest(const struct session *session, const struct json *inspect,
+				  struct error **err)
+{
+	static const struct tar_callbacks callbacks = {.entry = on_entry, .data = on_data};
+	struct helper_specification specification = {
+		.image = json_string(inspect, "Id"),
+		.purpose = "verify",
+		.empty = true,
+	};
+	CLEANUP(cleanup_helper_free) struct helper *helper = NULL;
+	CLEANUP(buffer_release) struct buffer archive;
+	CLEANUP(manifest_release) struct manifest manifest;
+	struct extraction extraction = {0};
+	struct json *json = NULL;
+	struct cursor cursor;
+
+	buffer_init(&archive, ARCHIVE_MAX);
+	buffer_init(&extraction.text, MANIFEST_SIZE_MAX);
+	manifest_init(&manifest);
+	helper = helper_create(session, &specification, err);
+	if (!helper ||
+	    container_archive_get(session->engine, helper_id(helper),
+				  STORE_DIRECTORY "/" MANIFEST_NAME, keep, &archive, err) < 0)
+		goto out;
+	cursor_init(&cursor, archive.data, archive.size);
+	if (tar_read(take, &cursor, &callbacks, &extraction, err) < 0 ||
+	    check_hash(&extraction.text, inspect, err) < 0 ||
+	    manifest_parse(&manifest, extraction.text.data, extraction.text.size, err) < 0)
+		goto out;
+	json = json_parse(extraction.text.data, extraction.text.size, err);
+out:
+	buffer_release(&extraction.text);
+	return json;
+}
+
+static void add_keys(struct json *result, const char *name, const struct json *object)
+{
+	struct json *list = json_set_array(result, name);
+
+	json_for_each(item, object)
+		json_add_string(list, json_key(item));
+}
+
+static void add_variable_names(struct json *command, const struct json *environment)
+{
+	struct json *list = json_set_array(command, "environment");
+
+	/* Names only: a value may be a secret that somebody recorded on purpose. */
+	json_for_each(item, environment) {
+		const char *text = json_string_or(item, NULL, "");
+		cleanup_free char *name = memory_strndup(text, strcspn(text, "="));
+
+		json_add_string(list, name);
+	}
+}
+
+static struct json *array_or_empty(const struct json *value)
+{
+	return json_is_array(value) ? json_copy(value) : json_new_array();
+}
+
+static void add_command(struct json *result, const struct json *config)
+{
+	struct json *command = json_set_object(result, "command");
+
+	json_set(command, "entrypoint", array_or_empty(json_get(config, "Entrypoint")));
+	json_set(command, "cmd", array_or_empty(json_get(config, "Cmd")));
+	json_set_string(command, "user", json_string_or(config, "User", ""));
+	json_set_string(command, "working_dir", json_string_or(config, "WorkingDir", ""));
+	json_set_string(command, "stop_signal", json_string_or(config, "StopSignal", ""));
+	json_set(command, "healthcheck",
+		 json_is_object(json_get(config, "Healthcheck"))
+			 ? json_copy(json_get(config, "Healthcheck"))
+			 : json_new_null());
+	add_keys(command, "ports", json_get(config, "ExposedPorts"));
+	add_variable_names(command, json_get(config, "Env"));
+}
+
+static void add_label_list(struct json *result, const char *key, const struct json *labels,
+			   const char *label)
+{
+	struct json *list = images_label_json(labels, label);
+
+	if (!json_is_array(list)) {
+		json_free(list);
+		list = json_new_array();
+	}
+	json_set(result, key, list);
+}
+
+static void add_labels(struct json *result, const struct json *labels)
+{
+	CLEANUP(string_list_release) struct string_list omitted;
+	struct json *list = json_set_array(result, "omitted_variables");
+	struct json *ours = json_set_object(result, "labels");
+
+	string_list_init(&omitted);
+	string_list_split(&omitted, json_string_or(labels, LABEL_OMITTED, ""), ',');
+	for (size_t i = 0; i < omitted.count; i++)
+		json_add_string(list, omitted.items[i]);
+	add_label_list(result, "trees", labels, LABEL_TREES);
+	add_label_list(result, "not_captured", labels, LABEL_NOT_CAPTURED);
+	json_for_each(item, labels)
+		json_set_string(ours, json_key(item), json_string_or(item, NULL, ""));
+}
+
+static void add_manifest(const struct session *session, struct json *result,
+			 const struct json *inspect)
+{
+	cleanup_error struct error *problem = NULL;
+	struct json *manifest = read_manifest(session, inspect, &problem);
+
+	if (manifest) {
+		json_set(result, "manifest", manifest);
+		return;
+	}
+	progress_warn(session->progress, "the manifest cannot be read: %s", problem->message);
+	json_set(result, "manifest", json_new_null());
+}
+
+static struct json *named(const struct history_node *node)
+{
+	CLEANUP(cleanup_json_free) struct json *described = history_describe(node);
+	struct json *object = json_new_object();
+
+	json_set_string(object, "id", node->id);
+	json_set(object, "references", json_copy(json_get(described, "references")));
+	return object;
+}
+
+/* What it came from and what came from it, as far as it is here. */
+static int add_relatives(const struct session *session, struct json *result, struct error **err)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *entries = images_list(session, err), *described = NULL;
+	CLEANUP(cleanup_history_free) struct history *history = NULL;
+	const struct history_node *node;
+	struct json *children;
+
+	if (!entries)
+		return -1;
+	/* One that was described since has its id from another image; and its own is in no list. */
+	history = history_new(entries);
+	node = history_find(history, json_string_or(result, "id", ""));
+	if (!node)
+		node = history_find_image(history, json_string_or(result, "image", ""));
+	described = node ? history_describe(node) : NULL;
+	json_set_string(result, "parent_state",
+			json_string_or(described, "parent_state", "absent"));
+	json_set(result, "ancestor",
+		 node && node->ancestor ? named(node->ancestor) : json_new_null());
+	children = json_set_array(result, "children");
+	for (size_t i = 0; node && i < node->child_count; i++)
+		json_add(children, named(node->children[i]));
+	return 0;
+}
+
+int snapshot_show(struct session *session, const char *reference, struct json **result,
+		  struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *inspect = snapshot_inspect(session, reference, err);
+	CLEANUP(cleanup_json_free) struct json *containers = NULL;
+	const struct json *config = json_get(inspect, "Config");
+	struct json *entry;
+
+	if (!inspect)
+		return -1;
+	containers = container_list(session->engine, true, NULL, err);
+	if (!containers)
+		return error_prefix(err, "cannot list containers");
+	entry = images_entry(json_get(config, "Labels"), json_get(inspect, "RepoTags"),
+			     json_string(inspect, "Id"));
+	json_set_int(entry, "size", json_int(inspect, "Size"));
+	json_set(entry, "containers",
+		 images_used_by(containers, json_string(inspect, "Id"),
+				snapshot_label(inspect, LABEL_ID)));
+	json_set_string(entry, "architecture", json_string_or(inspect, "Architecture", ""));
+	json_set_int(entry, "layers", (int64_t)json_count(json_path(inspect, "RootFS", "Layers")));
+	if (add_relatives(session, entry, err) < 0) {
+		json_free(entry);
+		return -1;
+	}
+	add_keys(entry, "volumes", json_get(config, "Volumes"));
+	add_command(entry, config);
+	add_labels(entry, json_get(config, "Labels"));
+	add_manifest(session, entry, inspect);
+	*result = entry;
+	return session_check(session, err);
+}
