@@ -8,6 +8,7 @@
 #include "engine/client.h"
 
 #define LINE_LIMIT (1u << 20)
+#define TAR_END_SIZE 1024
 #define MESSAGE_SHOWN 600
 
 struct kind_of_words {
@@ -26,6 +27,7 @@ static const char *const digest_words[] = {"verification failed for digest",
 					   "invalid checksum",
 					   "checksum mismatch",
 					   NULL};
+static const char *const containerd_words[] = {"failed commit on ref", "unexpected commit", NULL};
 static const char *const missing_words[] = {"manifest unknown", "name unknown", "does not exist",
 					    "repository name not known", NULL};
 static const char *const refused_words[] = {"unauthorized",
@@ -176,6 +178,40 @@ static int run(struct engine *engine, struct image_transfer *transfer, char *pat
 	return read_stream(transfer, exchange, err);
 }
 
+/*
+ * A containerd store goes on from what it has of a blob, and of one that arrived whole and wrong that
+ * is all of it: every later pull fails without asking the registry (github.com/containerd/containerd
+ * issue 3974). It is forgotten when garbage is collected, which waits for a hundred changes to the
+ * store, or for an image that is removed: so one that holds nothing is made and removed.
+ */
+static void forget_received(struct engine *engine)
+{
+	static const char nothing[TAR_END_SIZE];
+	cleanup_free char *path = engine_path(engine, "/images/create?fromSrc=-");
+	struct transport_request request = {
+		.method = "POST",
+		.path = path,
+		.content_type = "application/x-tar",
+		.body = nothing,
+		.body_size = sizeof(nothing),
+	};
+	const volatile int *cancel = engine->cancel;
+	CLEANUP(cleanup_json_free) struct json *answer = NULL;
+	CLEANUP(buffer_release) struct buffer text;
+	struct exchange *exchange;
+
+	buffer_init(&text, LINE_LIMIT);
+	/* As in engine_make(): only the answer names what is to be removed. */
+	engine_set_cancel(engine, NULL);
+	exchange = engine_exchange(engine, &request, NULL);
+	if (exchange && exchange_read_all(exchange, &text, NULL) == 0)
+		answer = json_parse(text.data, text.size, NULL);
+	exchange_free(exchange);
+	if (json_string(answer, "status"))
+		image_remove(engine, json_string(answer, "status"), true, false, NULL, NULL);
+	engine_set_cancel(engine, cancel);
+}
+
 int image_push(struct engine *engine, struct image_transfer *transfer, struct error **err)
 {
 	cleanup_free char *repository = engine_escape_reference(transfer->repository);
@@ -189,7 +225,14 @@ int image_pull(struct engine *engine, struct image_transfer *transfer, struct er
 {
 	cleanup_free char *repository = engine_escape(transfer->repository);
 	cleanup_free char *tag = engine_escape(transfer->tag);
+	struct error *problem = NULL;
 
-	return run(engine, transfer,
-		   engine_path(engine, "/images/create?fromImage=%s&tag=%s", repository, tag), err);
+	if (run(engine, transfer,
+		engine_path(engine, "/images/create?fromImage=%s&tag=%s", repository, tag),
+		&problem) == 0)
+		return 0;
+	if (engine_mentions(problem->message, containerd_words))
+		forget_received(engine);
+	error_append(err, problem);
+	return -1;
 }

@@ -102,10 +102,20 @@ static void test_odd_messages(void **state)
 /* ---- failures ---- */
 
 static const char *answer_status, *answer_body, *wanted_request;
+static int made, removed;
 
 static bool give_answer(struct server *server, int fd, const char *request)
 {
 	(void)server;
+	if (strstr(request, "POST /v1.41/images/create?fromSrc=- ")) {
+		made++;
+		server_answer(fd, "200 OK", "{\"status\":\"sha256:ab\"}\r\n");
+		return false; /* its body was not read */
+	}
+	if (strstr(request, "DELETE /v1.41/images/sha256:ab?")) {
+		removed++;
+		return server_answer(fd, "200 OK", "[]");
+	}
 	assert_non_null(strstr(request, wanted_request));
 	assert_non_null(strstr(request, "\r\nX-Registry-Auth: e30=\r\n"));
 	return server_answer(fd, answer_status, answer_body);
@@ -174,8 +184,12 @@ static void test_failures(void **state)
 		assert_error(error, cases[i].kind, cases[i].says);
 		wanted_request =
 			"POST /v1.41/images/create?fromImage=a.example%3A5000%2Fteam%2Fdb&tag=x ";
+		made = removed = 0;
 		assert_int_equal(image_pull(engine, &transfer, &error), -1);
 		assert_error(error, cases[i].kind, cases[i].says);
+		/* What a containerd store has got of it is forgotten. */
+		assert_int_equal(made, strstr(cases[i].body, "commit") != NULL);
+		assert_int_equal(removed, made);
 	}
 	answer_status = "200 OK";
 	answer_body = "{\"status\":\"fine\"}";

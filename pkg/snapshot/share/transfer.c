@@ -13,6 +13,8 @@
 #include "remote/registry.h"
 
 #define TRIES 3
+/* The engine may have to send or receive a large layer for each of them. */
+#define DAMAGED_TRIES 2
 #define PAUSE_STEP_MS 100
 #define LAYERS_MAX 1000
 #define ID_MAX 80
@@ -260,8 +262,13 @@ static void add_advice(const struct transfer *transfer, const char *host, struct
 			   "not see: docker login %s",
 			   host);
 	else if (error->kind == ERROR_DAMAGED)
-		error_hint(err, "nothing of it was kept; try again, and if it stays so, it is "
-				"damaged at the registry: push it anew from where it came");
+		error_hint(
+			err,
+			transfer->direction == TRANSFER_PUSH
+				? "what the registry received is not what was sent: look at what "
+				  "is between it and the engine; its tag is as it was"
+				: "nothing of it was kept; try again, and if it stays so, it is "
+				  "damaged at the registry: push it anew from where it came");
 	else if (strstr(error->message, "x509") || strstr(error->message, "certificate"))
 		error_hint(err,
 			   "the engine does not know who signed for the registry: put that "
@@ -275,6 +282,17 @@ static void add_advice(const struct transfer *transfer, const char *host, struct
 	else if (error->kind == ERROR_ENGINE)
 		error_hint(err, "try again later: layers that were transferred whole are not "
 				"transferred again");
+}
+
+/* How often in all a failure of that kind is worth it. */
+static int64_t most_tries(const struct run *run, const struct image_transfer *one,
+			  const struct error *problem)
+{
+	if (run->state.engine_repeated)
+		return 1;
+	if (problem->kind == ERROR_DAMAGED)
+		return DAMAGED_TRIES;
+	return one->is_transient ? TRIES : 1;
 }
 
 static void note_end(const struct transfer *transfer, const char *name, const struct json *result)
@@ -312,8 +330,7 @@ struct json *transfer_run(struct transfer *transfer, const struct reference *ref
 		if ((transfer->direction == TRANSFER_PUSH ? image_push : image_pull)(
 			    transfer->session->engine, &one, &problem) == 0)
 			result = transfer_state_report(&run.state);
-		again = !result && one.is_transient && !run.state.engine_repeated &&
-			++tries < TRIES;
+		again = !result && ++tries < most_tries(&run, &one, problem);
 		transfer_state_release(&run.state);
 		if (again) {
 			progress_note(progress, "%s: %s; trying again", host, problem->message);

@@ -32,8 +32,8 @@ int transfer_check(struct transfer *transfer, const struct reference *reference,
 
 /*
  * transfer_run(transfer, reference, err):
- * Move one image; tried three times where the registry breaks off and the engine has not itself
- * tried again. {"digest","layers":{"moved","there"},"bytes","tries"}, to be freed.
+ * Move one image; tried three times where the registry breaks off, twice where something arrives
+ * damaged, and once where the engine has itself tried again. {"digest","layers":{"moved","there"},"bytes","tries"}, to be freed.
  */
 struct json *transfer_run(struct transfer *transfer, const struct reference *reference,
 			  struct error **err);
