@@ -15,7 +15,7 @@ from support import trees
 from support.api import Engine, EngineError, wait_for
 from support.cli import Sidesnap, binary
 from support.images import PREFIX, Images
-from support.private_engine import NotPossible, PrivateEngine
+from support.private_engine import NotPossible, PrivateEngine, newer_engine
 
 counter = itertools.count(1)
 SESSION = f"sst{os.getpid() % 10000}"
@@ -300,6 +300,29 @@ def scratch(tmp_path_factory):
     os.mkdir(path)
     yield path
     subprocess.run(["rm", "-rf", "--one-file-system", path], check=True)
+
+
+def left_out(reason):
+    """Skips only what somebody has asked to be left out; else it is a failure."""
+    if os.environ.get("SIDESNAP_TEST_NEWER_ENGINE") == "no" or os.environ.get("SIDESNAP_TEST_HOST"):
+        pytest.skip(reason)
+    pytest.fail(f"{reason}; SIDESNAP_TEST_NEWER_ENGINE=no leaves the tests out that need two engines")
+
+
+@pytest.fixture(scope="session")
+def newer():
+    """A private engine that has nothing, of Debian's testing, with the containerd image store."""
+    if os.environ.get("SIDESNAP_TEST_NEWER_ENGINE") == "no":
+        pytest.skip("left out by SIDESNAP_TEST_NEWER_ENGINE=no")
+    try:
+        private = PrivateEngine(tree=newer_engine())
+    except NotPossible as reason:
+        left_out(f"there is no newer engine: {reason}")
+    info = private.engine.info()
+    assert "containerd" in str(info["DriverStatus"]), info
+    print(f"the newer engine is Docker {info['ServerVersion']}")
+    yield private
+    private.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """
-The main path on other engines: SIDESNAP_TEST_HOSTS lists them as DOCKER_HOST values, separated by
-blanks. Their storage cannot be looked at from here, so the state is read through the containers.
+The main path on other engines: a newer one with the containerd image store, and those that SIDESNAP_TEST_HOSTS
+lists as DOCKER_HOST values, separated by blanks. Their storage cannot be looked at from here, so the state is read
+through the containers.
 """
 
 import io
@@ -29,11 +30,12 @@ cat /etc/own /home; ls /etc/old
 """
 
 
-@pytest.fixture(params=HOSTS or [None])
+@pytest.fixture(params=["newer", *HOSTS])
 def other(request):
-    if request.param is None:
-        pytest.skip("SIDESNAP_TEST_HOSTS names no engines")
-    engine = Engine(request.param)
+    if request.param == "newer":
+        engine = request.getfixturevalue("newer").engine
+    else:
+        engine = Engine(request.param)
     assert engine.ping(), f"{request.param} does not answer"
     box = Box(engine, Images(engine))
     yield box
@@ -45,7 +47,7 @@ def other(request):
 @pytest.fixture
 def db(other):
     volume = other.volume("data")
-    container = other.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")])
+    container = other.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")], StopSignal="SIGKILL")
     container.exec(FILL)
     return container
 

@@ -1,6 +1,7 @@
 """
 push and pull through a real registry, with TLS and passwords, between two engines of which the second
-has nothing; and what they say and leave where the registry refuses, breaks off or sends something else.
+is newer, has another image store and nothing in it; and what they say and leave where the registry
+refuses, breaks off or sends something else.
 """
 
 import base64
@@ -18,13 +19,13 @@ import time
 
 import pytest
 
-from conftest import Box, booted
+from conftest import Box, booted, left_out
 from support import trees
 from support.trees import Facts
 from support.api import Engine, wait_for
 from support.cli import DAMAGED, ENGINE, EXISTS, NOT_FOUND, REFUSED, USAGE, Sidesnap, interrupt
 from support.images import Images
-from support.private_engine import NotPossible, PrivateEngine, end_with_parent
+from support.private_engine import end_with_parent
 from support.registry import PASSWORD, USER, Proxy, Registry, docker_config, free_port
 from support.watch import HelperWatch, assert_confined
 
@@ -33,7 +34,7 @@ from support.watch import HelperWatch, assert_confined
 def registry(private_engine):
     """On the bridge of the tests' engine, so that it must be trusted before it is used."""
     if not private_engine:
-        pytest.skip("needs a private engine, whose machine this is")
+        left_out("needs a private engine, whose machine this is")
     found = Registry(f"10.{213 + private_engine.number}.0.1")
     found.be_trusted()
     yield found
@@ -48,16 +49,11 @@ def proxy(registry):
 
 
 @pytest.fixture(scope="module")
-def far(registry):
+def far(registry, newer):
     """A box on an engine that has nothing: neither the tests' images nor the first engine's."""
-    try:
-        private = PrivateEngine()
-    except NotPossible as reason:
-        pytest.skip(f"needs a second private engine: {reason}")
-    box = Box(private.engine, Images(private.engine))
+    box = Box(newer.engine, Images(newer.engine))
     yield box
     box.close()
-    private.stop()
 
 
 @pytest.fixture(scope="module")

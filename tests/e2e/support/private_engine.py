@@ -1,5 +1,5 @@
 """
-A Docker engine of our own with overlay2, beside whatever else runs on the machine: own containerd,
+A Docker engine of our own, beside whatever else runs on the machine: own containerd,
 own bridge, own firewall rules (two daemons that both manage iptables delete each other's chains),
 own data. What a killed run left is cleaned by the next one.
 """
@@ -16,6 +16,7 @@ import time
 from support.api import Engine
 
 OVERLAY_MAGIC = 0x794C7630
+HERE = os.path.dirname(os.path.abspath(__file__))
 STATE_PARENT = os.environ.get("SIDESNAP_TEST_STATE", "/var/tmp")
 
 
@@ -37,19 +38,30 @@ def end_with_parent():
     ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM, 0, 0, 0)
 
 
+def newer_engine():
+    """PrivateEngine's tree of Docker of Debian's testing; made on first use."""
+    made = run(os.path.join(HERE, "newer-engine"), check=False)
+    if made.returncode:
+        raise NotPossible(made.stderr)
+    return made.stdout.strip()
+
+
 class PrivateEngine:
     """
+    The machine's Docker with overlay2, or the one in a tree with the containerd image store: its usr/ is
+    mounted over /usr for the daemons alone.
     number: which of the eight slots (device name, subnet, directory) it has taken.
     disk_bytes: the data root is a file system of that size of its own, so that it can be filled.
     """
 
-    def __init__(self, disk_bytes=None):
+    def __init__(self, disk_bytes=None, tree=None):
         if os.geteuid() != 0:
             raise NotPossible("not root")
-        for program in ("dockerd", "containerd", "ip", "iptables"):
+        for program in ("ip", "iptables") if tree else ("dockerd", "containerd", "ip", "iptables"):
             if not shutil.which(program):
                 raise NotPossible(f"no {program}")
         self.disk_bytes = disk_bytes
+        self.tree = tree
         self.processes = []
         self.take_slot()
         self.state = f"{STATE_PARENT}/sidesnap-test.{self.number}"
@@ -77,7 +89,7 @@ class PrivateEngine:
     # -- starting
 
     def start(self):
-        for part in ("", "/data", "/run", "/containerd"):
+        for part in ("", "/data", "/run"):
             os.makedirs(self.state + part, exist_ok=True)
         self.make_disk()
         self.make_network()
@@ -100,6 +112,9 @@ class PrivateEngine:
             "max-concurrent-uploads": 2,
             "log-level": "warn",
         }
+        if self.tree:
+            newer = {"storage-driver": "overlayfs", "features": {"containerd-snapshotter": True}, "ip6tables": False}
+            config.update(newer)
         path = f"{self.state}/daemon.json"
         with open(path, "w") as file:
             json.dump(config, file)
@@ -111,7 +126,7 @@ class PrivateEngine:
         log = open(f"{self.state}/{command[0]}.log", "ab")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("DOCKER_")}
         process = subprocess.Popen(
-            command,
+            [*self.entrance(), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -121,6 +136,15 @@ class PrivateEngine:
         log.close()
         self.processes.append(process)
         return process
+
+    def entrance(self):
+        """What puts a daemon where its tree is /usr: all of them into one mount namespace."""
+        if not self.tree:
+            return []
+        if self.processes:
+            return ["nsenter", f"--mount=/proc/{self.processes[0].pid}/ns/mnt"]
+        mount = 'mount --bind "$0/usr" /usr && exec "$@"'
+        return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", mount, self.tree]
 
     def await_or_fail(self, condition, what):
         deadline = time.monotonic() + 60
@@ -135,7 +159,7 @@ class PrivateEngine:
         config = f"{self.state}/containerd.toml"
         with open(config, "w") as file:
             file.write(
-                f'version = 2\nroot = "{self.state}/containerd/root"\n'
+                f'version = 2\nroot = "{self.state}/data/containerd-root"\n'
                 f'state = "{self.state}/run/containerd"\n'
                 'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.btrfs",'
                 ' "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.aufs",'
