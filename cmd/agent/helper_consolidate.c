@@ -74,7 +74,7 @@ static int open_base(struct consolidate_job *state, struct error **err)
 static int open_all(struct consolidate_job *state, struct error **err)
 {
 	static const char members[] = "operation source manifest agent_path thorough compression "
-				      "workers min_free own least_gain failpoint";
+				      "workers min_free own least_gain estimate failpoint";
 	struct capture_options options = {
 		.progress = report_progress,
 		.progress_context = state,
@@ -132,20 +132,23 @@ static int estimate(struct consolidate_job *state, uint64_t *gain, uint64_t *nee
 	return 0;
 }
 
-/* 1: too little would be gained, and that was said. */
+/* 1: too little would be gained, or no more than this was asked, and that was said. */
 static int decline(struct consolidate_job *state, struct error **err)
 {
 	uint64_t gain = 0, needed = 0;
+	bool is_worthwhile;
 	struct json *done;
 
 	if (!state->least_gain)
 		return 0;
 	if (estimate(state, &gain, &needed, err) < 0)
 		return -1;
-	if (gain >= state->least_gain && gain >= needed / GAIN_PART)
+	is_worthwhile = gain >= state->least_gain && gain >= needed / GAIN_PART;
+	if (is_worthwhile && !json_bool(state->job, "estimate"))
 		return 0;
 	done = json_new_object();
 	json_set_bool(done, "declined", true);
+	json_set_bool(done, "worthwhile", is_worthwhile);
 	json_set_int(done, "gain_bytes", (int64_t)gain);
 	json_set_int(done, "needed_bytes", (int64_t)needed);
 	channel_send(WIRE_DONE, done);

@@ -127,7 +127,8 @@ char *present_size(const struct json *object, const char *key)
 {
 	if (!json_is_number(json_get(object, key)))
 		return memory_strdup("-");
-	return text_format_size((uint64_t)json_int(object, key));
+	/* What was freed may be less than what was needed for it. */
+	return text_format_size(json_int(object, key) > 0 ? (uint64_t)json_int(object, key) : 0);
 }
 
 char *present_names(const struct json *list)

@@ -64,6 +64,18 @@ static int prune_rules(const struct options *options, struct keep_rules *rules, 
 			       "1y6w");
 }
 
+/* A snapshot that is kept frees something only where it is written anew. */
+static char *frees_of(const struct json *snapshot)
+{
+	const struct json *bytes = json_get(snapshot, "frees_bytes");
+	bool goes = json_count(json_get(snapshot, "reasons")) == 0;
+
+	if (!bytes || json_is_null(bytes))
+		return memory_strdup("?");
+	return goes || json_int(bytes, NULL) ? present_size(snapshot, "frees_bytes")
+					     : memory_strdup("-");
+}
+
 static void print_planned(struct table *table, const struct json *snapshot)
 {
 	const struct json *reasons = json_get(snapshot, "reasons");
@@ -71,6 +83,7 @@ static void print_planned(struct table *table, const struct json *snapshot)
 	cleanup_free char *source = present_source(json_get(snapshot, "source"));
 	cleanup_free char *age = present_age(json_string(snapshot, "created"));
 	cleanup_free char *stored = present_size(snapshot, "stored");
+	cleanup_free char *frees = frees_of(snapshot);
 	cleanup_free char *title = present_title(snapshot);
 	cleanup_free char *why = present_names(reasons);
 
@@ -79,6 +92,7 @@ static void print_planned(struct table *table, const struct json *snapshot)
 	table_cell(table, source);
 	table_cell(table, age);
 	table_cell(table, stored);
+	table_cell(table, frees);
 	table_cell(table, title);
 }
 
@@ -91,6 +105,7 @@ static void print_prune_plan(const struct json *plan, FILE *file, size_t width)
 	table_column(table, "SOURCE", TABLE_FLEXIBLE);
 	table_column(table, "CREATED", TABLE_LEFT);
 	table_column(table, "ADDED", TABLE_RIGHT);
+	table_column(table, "FREES", TABLE_RIGHT);
 	table_column(table, "TITLE", TABLE_FLEXIBLE);
 	json_for_each(lineage, json_get(plan, "lineages"))
 		json_for_each(snapshot, json_get(lineage, "snapshots"))
@@ -98,26 +113,40 @@ static void print_prune_plan(const struct json *plan, FILE *file, size_t width)
 	table_print(table, file, width);
 }
 
-static char *summary_of(const struct json *plan)
+static bool is_all_known(const struct json *plan)
 {
-	cleanup_free char *bytes = present_size(plan, "bytes");
-	int64_t count = json_int(plan, "removed_snapshots");
-
-	return memory_printf("%lld snapshot%s, which added %s", (long long)count,
-			     count == 1 ? "" : "s", bytes);
+	json_for_each(lineage, json_get(plan, "lineages"))
+		json_for_each(snapshot, json_get(lineage, "snapshots"))
+			if (json_is_null(json_get(snapshot, "frees_bytes")))
+				return false;
+	return true;
 }
 
-static int confirm_plan(const struct command *command, const struct json *plan, struct error **err)
+static char *summary_of(const struct json *plan)
 {
-	cleanup_free char *what = summary_of(plan);
-	cleanup_free char *question = memory_printf("remove %s?", what);
+	cleanup_free char *bytes = present_size(plan, "frees_bytes");
+	int64_t count = json_int(plan, "removed_snapshots");
 
-	progress_end(command->session.progress);
+	return memory_printf("remove %lld snapshot%s and free %s %s", (long long)count,
+			     count == 1 ? "" : "s", is_all_known(plan) ? "about" : "at least",
+			     bytes);
+}
+
+static int confirm_plan(struct command *command, const struct prune_options *options,
+			struct json *plan, struct error **err)
+{
+	cleanup_free char *what = NULL, *question = NULL;
+
 	/* Without a terminal it is what the refusal is about. */
-	if (!command->session.assume_yes || (!command->quiet && !command->json)) {
-		print_prune_plan(plan, stderr, terminal_width(STDERR_FILENO));
-		fflush(stderr);
-	}
+	if (command->session.assume_yes && (command->quiet || command->json))
+		return 0;
+	if (snapshot_prune_estimate(&command->session, options, plan, err) < 0)
+		return -1;
+	what = summary_of(plan);
+	question = memory_printf("%s?", what);
+	progress_end(command->session.progress);
+	print_prune_plan(plan, stderr, terminal_width(STDERR_FILENO));
+	fflush(stderr);
 	return session_confirm(&command->session, question, err);
 }
 
@@ -125,23 +154,28 @@ static int plan_and_prune(struct command *command, const struct prune_options *o
 			  struct json **result, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *plan = NULL;
+	cleanup_free char *freed = NULL;
 
 	if (snapshot_prune_plan(&command->session, options, &plan, err) < 0)
 		return -1;
 	if (options_has(&command->options, "dry-run")) {
+		if (snapshot_prune_estimate(&command->session, options, plan, err) < 0)
+			return -1;
 		*result = STEAL_POINTER(plan);
 		return 0;
 	}
-	if (json_int(plan, "removed_snapshots") && confirm_plan(command, plan, err) < 0)
+	if (json_int(plan, "removed_snapshots") && confirm_plan(command, options, plan, err) < 0)
 		return -1;
 	if (snapshot_prune(&command->session, options, plan, result, err) < 0)
 		return -1;
 	progress_end(command->session.progress);
-	progress_note(command->session.progress,
-		      "%lld snapshots removed, %lld kept, %zu of those written anew",
-		      (long long)json_int(*result, "removed_snapshots"),
-		      (long long)json_int(*result, "kept_snapshots"),
-		      json_count(json_get(*result, "rewritten")));
+	freed = present_size(*result, "freed_bytes");
+	progress_note(
+		command->session.progress,
+		"%lld snapshots removed, %lld kept, %zu of those written anew; about %s freed",
+		(long long)json_int(*result, "removed_snapshots"),
+		(long long)json_int(*result, "kept_snapshots"),
+		json_count(json_get(*result, "rewritten")), freed);
 	return 0;
 }
 
@@ -168,7 +202,7 @@ void verb_prune_print(const struct command *command, const struct json *result)
 
 		(void)command;
 		print_prune_plan(result, stdout, terminal_width(STDOUT_FILENO));
-		printf("would remove %s\n", what);
+		printf("would %s\n", what);
 		return;
 	}
 	json_for_each(item, json_get(result, "removed")) {

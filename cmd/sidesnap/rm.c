@@ -7,8 +7,15 @@
 
 int verb_rm_run(struct command *command, struct json **result, struct error **err)
 {
-	return snapshot_remove(&command->session, &command->options.arguments,
-			       options_has(&command->options, "force"), result, err);
+	cleanup_free char *freed = NULL;
+
+	if (snapshot_remove(&command->session, &command->options.arguments,
+			    options_has(&command->options, "force"), result, err) < 0)
+		return -1;
+	freed = present_size(*result, "freed_bytes");
+	if (json_int(*result, "deleted_images"))
+		progress_note(command->session.progress, "about %s freed", freed);
+	return 0;
 }
 
 void verb_rm_print(const struct command *command, const struct json *result)

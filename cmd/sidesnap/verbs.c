@@ -409,14 +409,17 @@ const struct verb verbs[] = {
 		 "newest of a lineage stays where nothing else would (`only`). Safety snapshots fill "
 		 "no place of a rule; the others do.\n\n"
 		 "ADDED is what the snapshot itself stored. Its layer stays as long as a snapshot "
-		 "that is kept stands on it. So afterwards, unless --no-rewrite is given, chains in "
+		 "that is kept stands on it: FREES is what goes with it. So afterwards, unless "
+		 "--no-rewrite is given, chains in "
 		 "which that frees something are written anew: each snapshot on the one below it, "
 		 "without what none of them needs. Volumes are not read, ids and tags stay, images "
 		 "are others: what was pushed must be pushed again. It takes as long as reading and "
 		 "writing what the snapshots hold, needs that much room meanwhile, and is left out "
 		 "where less than 1 MiB, or a tenth of what must be written, would be freed, and as "
-		 "long as a container was made from one of them. Killed at any moment every "
-		 "snapshot is whole, and doing it again, with --yes, goes on.",
+		 "long as a container was made from one of them. FREES of a snapshot that is kept is "
+		 "what that gains, found out from catalogs (\"?\" where that was not done within 20 "
+		 "seconds). Killed at any moment every snapshot is whole, and doing it again, with "
+		 "--yes, goes on.",
 	 .arguments = optional_target,
 	 .options = prune_options_table,
 	 .examples = prune_examples,

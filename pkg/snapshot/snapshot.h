@@ -116,7 +116,7 @@ struct describe_options {
 int snapshot_describe(struct session *session, const struct describe_options *options,
 		      struct json **result, struct error **err);
 
-/* snapshot_remove(session, references, force, result, err): {"removed":[REF],"deleted_images":N}. */
+/* snapshot_remove(session, references, force, result, err): {"removed":[REF],"deleted_images":N,"freed_bytes":N}. */
 int snapshot_remove(struct session *session, const struct string_list *references, bool force,
 		    struct json **result, struct error **err);
 
@@ -138,12 +138,21 @@ int snapshot_prune_plan(struct session *session, const struct prune_options *opt
 			struct json **result, struct error **err);
 
 /*
+ * snapshot_prune_estimate(session, options, plan, err):
+ * About what the plan would free, as "frees_bytes" of it and of each snapshot: of one that goes its
+ * layers which nothing else has, of one that is kept what is gained where it would be written
+ * anew, from catalogs; null where that could not be told, and the sum is without it.
+ */
+int snapshot_prune_estimate(struct session *session, const struct prune_options *options,
+			    struct json *plan, struct error **err);
+
+/*
  * snapshot_prune(session, options, plan, result, err):
  * Remove what ${plan} says, but what must stay by now, unless session->assume_yes: then ${plan} is
  * of this moment. Then write chains anew, so that the room is freed (prune_rewrite.h). As the plan,
  * with what was done, and "skipped":[REF],"deleted_images":N,"rewritten":[{"reference","id","image",
- * "previous","stored_bytes","duration_ms"}]. On failure some are removed and the others are
- * whole; the error says how many.
+ * "previous","stored_bytes","duration_ms"}],"freed_bytes":N by the sizes of images before and after.
+ * On failure some are removed and the others are whole; the error says how many.
  */
 int snapshot_prune(struct session *session, const struct prune_options *options,
 		   const struct json *plan, struct json **result, struct error **err);

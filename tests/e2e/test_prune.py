@@ -72,10 +72,11 @@ def test_plan_question_and_removal(box, sidesnap, line):
     assert reasons(plan) == dict(zip(line.tags, ([], [], ["last"], ["last", "in-use"])))
     assert plan["removed_snapshots"] == 2 and plan["kept_snapshots"] == 2
     assert plan["bytes"] == sum(r["stored_bytes"] for r in line.results[:2])
+    assert plan["frees_bytes"] == 0, "their layers are below those that stay, and next to nothing is in them"
     shown = sidesnap("prune", line.name, "--keep-last", "2", "--dry-run").out
     assert re.search(rf"^remove +{line.tags[0]} ", shown, re.M), shown
     assert re.search(rf"^keep: last, in-use +{line.tags[3]} ", shown, re.M), shown
-    assert "would remove 2 snapshots" in shown
+    assert "would remove 2 snapshots and free about 0 B" in shown
     refused = sidesnap.fails(REFUSED, "prune", line.name, "--keep-last", "2", says=("not confirmed", "--yes"))
     assert line.tags[0] in refused.err, "the plan is shown"
     assert len(line.here()) == 4
@@ -274,9 +275,16 @@ def test_room_is_freed(box, sidesnap):
     chain = Chain(box, 6)
     before = layers_size(box.engine)
     images = {tag: box.engine.image(tag)["Id"] for tag in chain.tags}
+    plan = chain.prune(1, 4, 5, options=("--dry-run", "--json", "--yes")).json()
+    frees = [s["frees_bytes"] for lineage in plan["lineages"] for s in lineage["snapshots"]]
+    # The gaps are below the second and the fifth one: of the first one 2 MiB are needed.
+    assert frees[0] == frees[2] == frees[3] == frees[5] == 0 and sum(frees) == plan["frees_bytes"]
+    assert 3.8 < frees[1] / MIB < 4.2 and 7.8 < frees[4] / MIB < 8.2, frees
     result = chain.prune(1, 4, 5).json()
     assert result["removed_snapshots"] == 3 and result["kept_snapshots"] == 3
-    assert before - layers_size(box.engine) > 11 * MIB
+    freed = before - layers_size(box.engine)
+    assert freed > 11 * MIB and abs(result["freed_bytes"] - freed) < MIB / 100, (result, freed)
+    assert abs(plan["frees_bytes"] - freed) < MIB, (plan, freed)
     chain.check_room(3)
     for row, index in zip(result["rewritten"], (1, 4, 5), strict=True):
         tag = chain.tags[index]
@@ -295,12 +303,32 @@ def test_room_is_freed(box, sidesnap):
     trees.assert_same(box.path(chain.copies[4]), box.path(chain.volume))
 
 
+def test_room_of_the_last_ones(box, sidesnap):
+    """Those at the end of a chain take their layers with them, by prune or by rm."""
+    chain = Chain(box, 4)
+    chain.container.remove()
+    before = layers_size(box.engine)
+    plan = chain.prune(0, 1, options=("--dry-run", "--json")).json()
+    frees = [s["frees_bytes"] for lineage in plan["lineages"] for s in lineage["snapshots"]]
+    assert frees[:2] == [0, 0] and all(3.9 < size / MIB < 4.2 for size in frees[2:]), frees
+    shown = chain.prune(0, 1, options=("--dry-run",)).out
+    assert re.search(rf"^remove +{chain.tags[3]} .* 4\.\d MiB +4\.\d MiB ", shown, re.M), shown
+    assert re.search(r"^would remove 2 snapshots and free about 8\.\d MiB$", shown, re.M), shown
+    done = chain.prune(0, 1, options=("--yes",))
+    assert re.search(r"2 snapshots removed, 2 kept, 0 of those written anew; about 8\.\d MiB freed", done.err), done
+    freed = before - layers_size(box.engine)
+    assert freed == plan["frees_bytes"], plan
+    removed = sidesnap("rm", "--json", chain.tags[0], chain.tags[1]).json()
+    assert removed["freed_bytes"] == before - freed - layers_size(box.engine) > 10 * MIB
+
+
 def test_room_that_is_not_freed(box, sidesnap):
     """By choice, or because a container was made from one of them."""
     chain = Chain(box, 3)
     before = layers_size(box.engine)
     assert chain.prune(1, 2, options=("--yes", "--json", "--no-rewrite")).json()["rewritten"] == []
     copy = box.create("copy", chain.tags[2])
+    assert chain.prune(1, 2, options=("--dry-run", "--json", "--yes")).json()["frees_bytes"] == 0
     result = chain.prune(1, 2, options=("--yes",))
     assert "stay as long" in result.err and chain.tags[2] in result.err, result
     assert abs(layers_size(box.engine) - before) < MIB

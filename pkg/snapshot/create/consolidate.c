@@ -179,6 +179,8 @@ static struct json *make_job(const struct consolidation *consolidation, const st
 	json_set_bool(job, "thorough", thorough);
 	if (options->least_gain_bytes)
 		json_set_int(job, "least_gain", (int64_t)options->least_gain_bytes);
+	if (options->estimate)
+		json_set_bool(job, "estimate", true);
 	if (options->reserve_bytes != UINT64_MAX)
 		json_set_int(job, "min_free", (int64_t)options->reserve_bytes);
 #ifdef SIDESNAP_FAILPOINTS
@@ -285,7 +287,7 @@ static int ask_shown(struct consolidation *consolidation, struct error **err)
 	return -1;
 }
 
-/* Too little would be gained, so the agent has written nothing. */
+/* The agent has written nothing: too little would be gained, or that is all that was asked. */
 static bool is_declined(const struct consolidation *consolidation)
 {
 	return json_bool(consolidation->done, "declined");
@@ -339,6 +341,32 @@ static int nothing_below(const struct json *image, struct error **err)
 				  json_string_or(labels, LABEL_IMAGE, "IMAGE")));
 }
 
+/* *image and *below are inspects, to be freed. */
+static int find_images(const struct session *session, const struct consolidate_options *options,
+		       struct json **image, struct json **below, struct error **err)
+{
+	*image = image_inspect(session->engine, options->image, err);
+	if (!*image)
+		return -1;
+	*below = options->below ? image_inspect(session->engine, options->below, err)
+				: find_below(session, *image, err);
+	if (*below)
+		return 0;
+	return err && *err ? -1 : nothing_below(*image, err);
+}
+
+static struct consolidation *consolidation_new(const struct session *session,
+					       const struct json *image)
+{
+	struct consolidation *consolidation = memory_zalloc(sizeof(*consolidation));
+
+	consolidation->session = session;
+	consolidation->source = memory_strdup(json_string(image, "Id"));
+	consolidation->started_ms = clock_monotonic_ms();
+	consolidation->layers = json_count(layers_of(image));
+	return consolidation;
+}
+
 struct consolidation *snapshot_consolidate(const struct session *session,
 					   const struct consolidate_options *options,
 					   struct error **err)
@@ -346,21 +374,10 @@ struct consolidation *snapshot_consolidate(const struct session *session,
 	CLEANUP(cleanup_json_free) struct json *image = NULL, *below = NULL;
 	CLEANUP(cleanup_consolidation_free) struct consolidation *consolidation = NULL;
 
-	image = image_inspect(session->engine, options->image, err);
-	if (!image || consolidate_clean(session, false, NULL, NULL, err) < 0)
+	if (consolidate_clean(session, false, NULL, NULL, err) < 0 ||
+	    find_images(session, options, &image, &below, err) < 0)
 		return NULL;
-	below = options->below ? image_inspect(session->engine, options->below, err)
-			       : find_below(session, image, err);
-	if (!below) {
-		if (!err || !*err)
-			nothing_below(image, err);
-		return NULL;
-	}
-	consolidation = memory_zalloc(sizeof(*consolidation));
-	consolidation->session = session;
-	consolidation->source = memory_strdup(json_string(image, "Id"));
-	consolidation->started_ms = clock_monotonic_ms();
-	consolidation->layers = json_count(layers_of(image));
+	consolidation = consolidation_new(session, image);
 	progress_phase(session->progress, "consolidating a chain of %zu layers",
 		       consolidation->layers);
 	if (run(consolidation, options, image, below, !is_all_known(image, below, options), err) <
@@ -371,6 +388,25 @@ struct consolidation *snapshot_consolidate(const struct session *session,
 	}
 	consolidation->duration_ms = clock_monotonic_ms() - consolidation->started_ms;
 	return is_declined(consolidation) ? NULL : STEAL_POINTER(consolidation);
+}
+
+int consolidate_estimate(const struct session *session, const struct consolidate_options *options,
+			 uint64_t *gain_bytes, struct error **err)
+{
+	struct consolidate_options estimate = *options;
+	CLEANUP(cleanup_json_free) struct json *image = NULL, *below = NULL;
+	CLEANUP(cleanup_consolidation_free) struct consolidation *consolidation = NULL;
+
+	estimate.estimate = true;
+	if (find_images(session, options, &image, &below, err) < 0)
+		return -1;
+	consolidation = consolidation_new(session, image);
+	if (run(consolidation, &estimate, image, below, false, err) < 0)
+		return -1;
+	*gain_bytes = json_bool(consolidation->done, "worthwhile")
+			      ? (uint64_t)json_int(consolidation->done, "gain_bytes")
+			      : 0;
+	return 0;
 }
 
 const char *consolidation_image(const struct consolidation *consolidation)

@@ -39,6 +39,7 @@ struct consolidate_options {
 	 * needed, and these are a tenth of those that are, which have to be written.
 	 */
 	uint64_t least_gain_bytes;
+	bool estimate; /* set by consolidate_estimate() */
 };
 
 /* A consolidated image without a tag. It lasts only as long as something is built on it. */
@@ -56,6 +57,14 @@ struct consolidation;
 struct consolidation *snapshot_consolidate(const struct session *session,
 					   const struct consolidate_options *options,
 					   struct error **err);
+
+/*
+ * consolidate_estimate(session, options, gain_bytes, err):
+ * What snapshot_consolidate() with least_gain_bytes would leave behind that is not needed, by the
+ * catalogs; 0 where it would not do it. Nothing is written, and nothing cleaned up.
+ */
+int consolidate_estimate(const struct session *session, const struct consolidate_options *options,
+			 uint64_t *gain_bytes, struct error **err);
 
 const char *consolidation_image(const struct consolidation *consolidation); /* the new id */
 const char *consolidation_source(

@@ -9,12 +9,16 @@
 #include "base/memory.h"
 #include "snapshot/history/lineage.h"
 #include "snapshot/history/prune_rewrite.h"
+#include "snapshot/history/room.h"
 #include "snapshot/images.h"
 #include "snapshot/keep.h"
 #include "snapshot/snapshot.h"
 
 #define HTTP_NOT_FOUND 404
 #define HTTP_CONFLICT 409
+
+/* How long catalogs are read for a plan; a chain takes about two seconds. */
+#define ESTIMATE_MS 20000
 
 /* ---- the plan ---- */
 
@@ -116,6 +120,83 @@ int snapshot_prune_plan(struct session *session, const struct prune_options *opt
 	sum_up(plan);
 	json_set_bool(plan, "dry_run", true);
 	*result = plan;
+	return 0;
+}
+
+/* ---- what it would free ---- */
+
+/* Without a question, as nothing goes, nobody has agreed to what takes long. */
+static bool is_rewritten(const struct session *session, const struct prune_options *options,
+			 const struct json *plan)
+{
+	return !options->no_rewrite && (session->assume_yes || json_int(plan, "removed_snapshots"));
+}
+
+static void take_out(struct room *room, const struct json *lineages)
+{
+	json_for_each(lineage, lineages)
+		json_for_each(snapshot, json_get(lineage, "snapshots"))
+			json_for_each(image, goes(snapshot) ? json_get(snapshot, "images") : NULL)
+				room_remove(room, json_string_or(image, NULL, ""));
+}
+
+/* "frees_bytes" of one snapshot: of one that goes its layers, of one that stays what it is rid of. */
+static int64_t set_freed(struct json *snapshot, const struct room *room, const struct json *gains)
+{
+	int64_t bytes = 0;
+
+	json_for_each(image, json_get(snapshot, "images")) {
+		const char *id = json_string_or(image, NULL, "");
+		const struct json *gain = json_get(gains, id);
+		uint64_t own = room_freed_by(room, id);
+
+		if (gain && json_is_null(gain)) {
+			json_set(snapshot, "frees_bytes", json_new_null());
+			return 0;
+		}
+		bytes += json_int(gains, id);
+		/* Of several images of a snapshot each has what they share. */
+		if ((int64_t)own > bytes)
+			bytes = (int64_t)own;
+	}
+	json_set_int(snapshot, "frees_bytes", bytes);
+	return goes(snapshot) ? 0 : bytes;
+}
+
+/* A lineage as it would be, to be freed. */
+static struct json *without_removed(const struct json *lineage)
+{
+	struct json *left = json_new_object();
+	struct json *snapshots = json_set_array(left, "snapshots");
+
+	json_for_each(snapshot, json_get(lineage, "snapshots"))
+		if (!goes(snapshot))
+			json_add(snapshots, json_copy(snapshot));
+	return left;
+}
+
+int snapshot_prune_estimate(struct session *session, const struct prune_options *options,
+			    struct json *plan, struct error **err)
+{
+	CLEANUP(cleanup_room_free) struct room *room = room_open(session, err);
+	CLEANUP(cleanup_json_free) struct json *gains = json_new_object();
+	uint64_t until_ms = clock_monotonic_ms() + ESTIMATE_MS;
+	int64_t bytes;
+
+	if (!room)
+		return -1;
+	take_out(room, json_get(plan, "lineages"));
+	bytes = room_freed(room);
+	json_for_each(lineage, json_get(plan, "lineages")) {
+		CLEANUP(cleanup_json_free) struct json *left = without_removed(lineage);
+
+		if (is_rewritten(session, options, plan) &&
+		    prune_rewrite_estimate(session, left, until_ms, gains, err) < 0)
+			return -1;
+		json_for_each(snapshot, json_get(lineage, "snapshots"))
+			bytes += set_freed(snapshot, room, gains);
+	}
+	json_set_int(plan, "frees_bytes", bytes);
 	return 0;
 }
 
@@ -265,15 +346,13 @@ static int remove_all(struct prune *prune, const struct json *plan, struct error
 	return result;
 }
 
-/* Without a question, as nothing goes, nobody has agreed to what takes long. */
 static int rewrite(struct session *session, const struct prune_options *options,
 		   const struct json *plan, struct json *report, struct error **err)
 {
 	struct json *rewritten = json_set_array(report, "rewritten");
 
-	if (options->no_rewrite || (!session->assume_yes && !json_int(plan, "removed_snapshots")))
-		return 0;
-	if (prune_rewrite(session, json_get(plan, "lineages"), rewritten, err) == 0)
+	if (!is_rewritten(session, options, plan) ||
+	    prune_rewrite(session, json_get(plan, "lineages"), rewritten, err) == 0)
 		return 0;
 	return error_prefix(err, "snapshots removed: %lld, but room is freed only in part",
 			    (long long)json_int(report, "removed_snapshots"));
@@ -283,6 +362,7 @@ int snapshot_prune(struct session *session, const struct prune_options *options,
 		   const struct json *plan, struct json **result, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *now = NULL, *report = json_copy(plan);
+	CLEANUP(cleanup_room_free) struct room *room = NULL;
 	struct prune prune = {.session = session, .now = plan};
 
 	if (!session->assume_yes && json_int(plan, "removed_snapshots")) {
@@ -291,6 +371,9 @@ int snapshot_prune(struct session *session, const struct prune_options *options,
 			return -1;
 		prune.now = now;
 	}
+	room = room_open(session, err);
+	if (!room)
+		return -1;
 	json_set_bool(report, "dry_run", false);
 	prune.removed = json_set_array(report, "removed");
 	prune.skipped = json_set_array(report, "skipped");
@@ -298,8 +381,9 @@ int snapshot_prune(struct session *session, const struct prune_options *options,
 		return -1;
 	json_set_int(report, "removed_snapshots", prune.snapshots);
 	json_set_int(report, "deleted_images", prune.deleted_images);
-	if (rewrite(session, options, plan, report, err) < 0)
+	if (rewrite(session, options, plan, report, err) < 0 || room_update(room, session, err) < 0)
 		return -1;
+	json_set_int(report, "freed_bytes", room_freed(room));
 	*result = STEAL_POINTER(report);
 	return 0;
 }

@@ -220,24 +220,30 @@ static int move_tags(struct chains *chains, struct member *member,
 	return result;
 }
 
-/* 1: it was not worth it. */
-static int rewrite(struct chains *chains, struct member *member, bool must, struct error **err)
+static struct consolidate_options options_of(const struct chains *chains,
+					     const struct member *member, bool must)
 {
 	const struct member *onto = find_onto(chains, member);
 	const char *id = id_of(member);
-	struct consolidate_options options = {
+
+	return (struct consolidate_options){
 		.image = image_of(member),
+		.target_id = strspn(id, "0123456789abcdef") == 32 && !id[32] ? id : NULL,
+		.is_snapshot = true,
 		.reserve_bytes = UINT64_MAX,
 		.below = onto ? text_or(onto->image, image_of(onto)) : NULL,
 		.is_below_known = onto == member->below,
 		.least_gain_bytes = must ? 0 : PRUNE_LEAST_GAIN_BYTES,
 	};
+}
+
+/* 1: it was not worth it. */
+static int rewrite(struct chains *chains, struct member *member, bool must, struct error **err)
+{
+	struct consolidate_options options = options_of(chains, member, must);
 	struct error *problem = NULL;
 	CLEANUP(cleanup_consolidation_free) struct consolidation *consolidation = NULL;
 
-	if (strspn(id, "0123456789abcdef") == 32 && !id[32])
-		options.target_id = id;
-	options.is_snapshot = true;
 	consolidation = snapshot_consolidate(chains->session, &options, &problem);
 	if (problem) {
 		error_append(err, problem);
@@ -269,7 +275,7 @@ static int rewrite_above(struct chains *chains, const struct member *member, str
 	return 0;
 }
 
-/* ---- all ---- */
+/* ---- one lineage ---- */
 
 /* The last one first: an engine keeps an image as long as another one stands on it. */
 static void remove_old(struct chains *chains)
@@ -329,6 +335,52 @@ static int rewrite_lineage(struct session *session, const struct json *lineage,
 	chains_release(&chains);
 	return result;
 }
+
+/* ---- what that would free ---- */
+
+static int estimate(const struct chains *chains, const struct member *member, uint64_t until_ms,
+		    struct json *gains, struct error **err)
+{
+	struct consolidate_options options = options_of(chains, member, false);
+	const char *image = image_of(member);
+	struct error *problem = NULL;
+	uint64_t bytes = 0;
+
+	if (clock_monotonic_ms() > until_ms) {
+		json_set(gains, image, json_new_null());
+		return session_check(chains->session, err);
+	}
+	progress_phase(chains->session->progress, "finding out what would be freed");
+	if (consolidate_estimate(chains->session, &options, &bytes, &problem) == 0) {
+		json_set_int(gains, image, (int64_t)bytes);
+		return 0;
+	}
+	json_set(gains, image, json_new_null());
+	progress_detail(chains->session->progress, "%s: not known what would be freed: %s",
+			name_of(member), problem->message);
+	error_free(problem);
+	return session_check(chains->session, err);
+}
+
+int prune_rewrite_estimate(struct session *session, const struct json *lineage, uint64_t until_ms,
+			   struct json *gains, struct error **err)
+{
+	struct chains chains = {.session = session};
+	int result = add_members(&chains, lineage, err);
+
+	if (result == 0)
+		find_below(&chains);
+	for (size_t i = 0; i < chains.count && result == 0; i++) {
+		const struct member *member = &chains.members[i];
+
+		if (member->has_gap && !find_fixed(&chains, member))
+			result = estimate(&chains, member, until_ms, gains, err);
+	}
+	chains_release(&chains);
+	return result;
+}
+
+/* ---- all lineages ---- */
 
 /* What is wrong with one snapshot is no reason to leave the others as they are. */
 static bool is_of_one_lineage(const struct error *problem)

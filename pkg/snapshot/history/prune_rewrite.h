@@ -25,4 +25,13 @@
 int prune_rewrite(struct session *session, const struct json *lineages, struct json *rewritten,
 		  struct error **err);
 
+/*
+ * prune_rewrite_estimate(session, lineage, until_ms, gains, err):
+ * What that would free if ${lineage} had no other snapshots than those it is given with: in the object
+ * ${gains} by each image above a gap that would be written anew the bytes, from catalogs. null where
+ * they could not be told, or not before ${until_ms} of the monotonic clock.
+ */
+int prune_rewrite_estimate(struct session *session, const struct json *lineage, uint64_t until_ms,
+			   struct json *gains, struct error **err);
+
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "snapshot/history/room.h"
 #include "snapshot/images.h"
 #include "snapshot/labels.h"
 #include "snapshot/snapshot.h"
@@ -170,6 +171,7 @@ int snapshot_remove(struct session *session, const struct string_list *reference
 {
 	CLEANUP(removals_release) struct removals removals = {0};
 	CLEANUP(cleanup_json_free) struct json *containers = NULL, *report = json_new_object();
+	CLEANUP(cleanup_room_free) struct room *room = NULL;
 
 	for (size_t i = 0; i < references->count; i++)
 		if (plan_one(session, &removals, references->items[i], force, err) < 0)
@@ -180,8 +182,11 @@ int snapshot_remove(struct session *session, const struct string_list *reference
 	for (size_t i = 0; i < removals.count; i++)
 		if (check_removal(&removals.list[i], containers, force, err) < 0)
 			return -1;
-	if (remove_all(session, &removals, force, report, err) < 0)
+	room = room_open(session, err);
+	if (!room || remove_all(session, &removals, force, report, err) < 0 ||
+	    room_update(room, session, err) < 0)
 		return -1;
+	json_set_int(report, "freed_bytes", room_freed(room));
 	*result = STEAL_POINTER(report);
 	return 0;
 }
