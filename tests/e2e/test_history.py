@@ -339,23 +339,61 @@ def steps():
     return sorted(found)
 
 
+def untagged(box):
+    return sorted(image for image, tags in box.engine.images().items() if not tags)
+
+
 @pytest.mark.parametrize("point", steps())
 def test_describe_that_is_killed(box, sidesnap, tag, point):
+    """Under each of its names is the whole snapshot at once, and doctor leaves nothing of the rest."""
     second = box.tag()
     sidesnap("tag", tag, second)
     identity = sidesnap.json("show", tag)["id"]
-    sidesnap.at(point)("describe", tag, "-m", "killed", code=None)
-    for name in (tag, second):
-        shown = sidesnap.json("show", name)
-        assert shown["id"] == identity and shown["title"] in ("a title", "killed")
-        assert shown["manifest"]
-    sidesnap("doctor")
-    for name in (tag, second):
-        sidesnap("describe", name, "-m", "once more")
-    # Each has its own image where the tags were parted; said of one, it is said of both by their id.
-    assert {sidesnap.json("show", name)["title"] for name in (tag, second)} == {"once more"}
-    assert [r["title"] for r in sidesnap.json("tree")[0]["snapshots"]] == ["once more"]
-    assert not [i for i, tags in box.engine.images().items() if not tags]
+    for verb, words, old, new in (
+        ("describe", ("-m", "killed"), ("a title", False), ("killed", False)),
+        ("pin", (), ("whole", False), ("whole", True)),
+        ("unpin", (), ("whole", True), ("whole", False)),
+    ):
+        assert sidesnap.at(point)(verb, tag, *words, code=None).code == -9, f"{point} is not on the way"
+        for name in (tag, second):
+            shown = sidesnap.json("show", name)
+            assert shown["id"] == identity and shown["manifest"]
+            assert (shown["title"], shown["pinned"]) in (old, new)
+        before = {name: box.engine.image(name)["Id"] for name in (tag, second)}
+        left = untagged(box)
+        planned = [a["container"] for a in sidesnap.json("doctor", "--dry-run")["actions"]]
+        assert set(left) <= set(planned), "it says so first"
+        assert sidesnap.json("doctor")["problems"] == [] and not untagged(box) and not box.helpers()
+        assert before == {name: box.engine.image(name)["Id"] for name in (tag, second)}
+        for name in (tag, second):
+            sidesnap("verify", name)
+            sidesnap(verb, name, *words)
+            sidesnap("describe", name, "-m", "whole")
+        # Each has its own image where the tags were parted; said of one, it is said of both by their id.
+        rows = sidesnap.json("tree")[0]["snapshots"]
+        assert [(r["title"], r["pinned"]) for r in rows] == [("whole", verb == "pin")]
+        assert not untagged(box)
+
+
+def test_doctor_leaves_what_is_not_of_a_killed_describe(box, sidesnap, db, tag):
+    """An image that a container was made from; one that was built on a snapshot; a describe under way."""
+    copy = box.create("copy", tag)
+    held = box.engine.image(tag)["Id"]
+    sidesnap("describe", tag, "-m", "described")
+    other = box.create("other", tag)
+    built = box.engine.json("POST", "/commit", {"container": other.id}, {})["Id"]
+    process = sidesnap.at("describe/committed", "stop").start("describe", tag, "-m", "under way")
+    assert await_stop(process)
+    before = untagged(box)
+    assert len(before) == 2 and built in before
+    assert sidesnap.json("doctor")["actions"] == [] and untagged(box) == before
+    go_on(process)
+    assert sidesnap.json("show", tag)["title"] == "under way"
+    assert untagged(box) == [built] and box.engine.has_image(held)
+    other.remove()
+    copy.remove()
+    assert sidesnap.json("doctor")["actions"] == [] and untagged(box) == [built]
+    box.engine.call("DELETE", f"/images/{built}")
 
 
 def test_described_snapshot_of_a_container(box, sidesnap, db, tag):

@@ -13,11 +13,11 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "snapshot/create/image_config.h"
+#include "snapshot/create/twins.h"
 #include "snapshot/helper/helper.h"
 #include "snapshot/helper/helper_lock.h"
 #include "snapshot/images.h"
 #include "snapshot/labels.h"
-#include "snapshot/origin.h"
 
 #define PURPOSE "consolidate"
 #define LAYERS_DUE 110
@@ -539,56 +539,6 @@ static int clean_images(const struct cleaning *cleaning, struct error **err)
 	return 0;
 }
 
-/* Whether an image with a name says that it is the same snapshot, written another time. */
-static bool has_named_twin(const struct json *images, const struct json *image)
-{
-	static const char *const same[] = {LABEL_ID, LABEL_LINEAGE, LABEL_CREATED};
-	const struct json *labels = json_get(image, "Labels");
-
-	json_for_each(other, images) {
-		const struct json *others = json_get(other, "Labels");
-		bool is_twin = !json_equal(json_get(labels, LABEL_MANIFEST),
-					   json_get(others, LABEL_MANIFEST)) &&
-			       *json_string_or(labels, LABEL_ID, "") && images_tag_count(other);
-
-		for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
-			is_twin = is_twin &&
-				  json_equal(json_get(labels, same[i]), json_get(others, same[i]));
-		if (is_twin)
-			return true;
-	}
-	return false;
-}
-
-/* One that was pulled by its digest was wanted, also without a tag. */
-static bool has_digest(const struct json *image)
-{
-	json_for_each(digest, json_get(image, "RepoDigests"))
-		if (!strstr(json_string_or(digest, NULL, "<none>"), "<none>"))
-			return true;
-	return false;
-}
-
-/* Of a snapshot that was written anew the one without a name, be it the old or the new. */
-static int clean_twins(const struct cleaning *cleaning, struct error **err)
-{
-	struct engine *engine = cleaning->session->engine;
-	CLEANUP(cleanup_json_free) struct json *images = origin_images(cleaning->session, err);
-
-	if (!images)
-		return -1;
-	json_for_each(image, images) {
-		const char *id = json_string_or(image, "Id", "");
-		cleanup_error struct error *in_use = NULL;
-
-		if (images_tag_count(image) || has_digest(image) || !has_named_twin(images, image))
-			continue;
-		if (cleaning->dry_run || image_remove(engine, id, false, true, NULL, &in_use) == 0)
-			tell(cleaning, "removed", id);
-	}
-	return 0;
-}
-
 int consolidate_clean(const struct session *session, bool dry_run,
 		      void (*act)(void *context, const char *what, const char *name), void *context,
 		      struct error **err)
@@ -598,5 +548,6 @@ int consolidate_clean(const struct session *session, bool dry_run,
 
 	if (result)
 		return result < 0 ? -1 : 0;
-	return clean_images(&cleaning, err) < 0 ? -1 : clean_twins(&cleaning, err);
+	return clean_images(&cleaning, err) < 0 ? -1
+						: twins_clean(session, dry_run, act, context, err);
 }

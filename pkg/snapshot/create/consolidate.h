@@ -98,8 +98,7 @@ bool consolidate_owns(const struct json *helper);
 
 /*
  * consolidate_clean(session, act, context, err): Remove what killed consolidations have left,
- * unless one is under way: their helpers, images that nothing is built on, and of a snapshot that was
- * written anew the image that has no name. ${act} is told of each, and may be NULL. With ${dry_run}
+ * unless one is under way: their helpers, images that nothing is built on, and what twins_clean() does. ${act} is told of each, and may be NULL. With ${dry_run}
  * nothing is removed.
  */
 int consolidate_clean(const struct session *session, bool dry_run,

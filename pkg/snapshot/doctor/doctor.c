@@ -106,11 +106,11 @@ static void repair_restore(struct doctor *doctor, const struct json *helper)
 		   detail);
 }
 
-/* ---- consolidations ---- */
+/* ---- consolidations, and images without a name ---- */
 
 static void cleaned(void *context, const char *what, const char *name)
 {
-	repair_act(context, what, name, "left by a consolidation that was killed");
+	repair_act(context, what, name, "left by a run that was killed");
 }
 
 /* Helpers, and images that nothing is built on. */
@@ -121,7 +121,7 @@ static void clean_consolidations(struct doctor *doctor)
 	if (consolidate_clean(&doctor->repair.session, doctor->repair.dry_run, cleaned,
 			      &doctor->repair, &problem) < 0)
 		repair_problem(&doctor->repair,
-			       "cannot remove what a killed consolidation has left", problem);
+			       "cannot remove what a killed run has left", problem);
 }
 
 /* ---- what others might do ---- */

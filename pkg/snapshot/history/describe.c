@@ -25,10 +25,12 @@ struct describe {
 	const char *image, *id, *title, *notes;
 	bool pinned;
 	struct string_list tags; /* that move */
+	struct helper *helper;	 /* also the lock: as long as it lives, the new image is wanted */
 };
 
 static void describe_release(struct describe *describe)
 {
+	helper_free(describe->helper);
 	json_free(describe->inspect);
 	string_list_release(&describe->tags);
 }
@@ -171,7 +173,7 @@ static const char *lock_of(const struct describe *describe)
 }
 
 /* The id of the new image, to be freed. */
-static char *commit(const struct describe *describe, struct error **err)
+static char *commit(struct describe *describe, struct error **err)
 {
 	struct engine *engine = describe->session->engine;
 	cleanup_free char *base = base_of(describe), *image = NULL;
@@ -182,16 +184,16 @@ static char *commit(const struct describe *describe, struct error **err)
 		.is_snapshot = true,
 		.empty = true,
 	};
-	CLEANUP(cleanup_helper_free)
-	struct helper *helper = helper_create(describe->session, &specification, err);
 	CLEANUP(cleanup_json_free) struct json *config = NULL;
 
-	if (!helper)
+	describe->helper = helper_create(describe->session, &specification, err);
+	if (!describe->helper)
 		return NULL;
 	config = make_config(describe);
 	/* The engine finishes a commit whose request was given up: so it is waited for. */
 	engine_set_cancel(engine, NULL);
-	image = image_commit(engine, helper_id(helper), config, comment_of(describe), "", err);
+	image = image_commit(engine, helper_id(describe->helper), config, comment_of(describe), "",
+			     err);
 	engine_set_cancel(engine, describe->session->cancelled);
 	failpoint("describe/committed");
 	if (!image) {
@@ -220,6 +222,15 @@ static int move_tags(const struct describe *describe, const char *image, struct 
 			       "was: do the same with one of those");
 }
 
+/* What somebody else has committed of a container of it has its labels, but another comment. */
+static bool is_of_describe(const struct describe *describe, const struct json *inspect)
+{
+	const char *comment = json_string_or(inspect, "Comment", "");
+
+	return text_has_prefix(comment, COMMIT_COMMENT_PREFIX) ||
+	       strcmp(comment, json_string_or(describe->inspect, "Comment", "")) == 0;
+}
+
 /*
  * Images without a tag that are the same snapshot and of which the new one has every layer: that
  * from before, and what a killed describe has left. One in use stays until the next time.
@@ -238,7 +249,7 @@ static void sweep(const struct describe *describe, const char *image)
 		const char *old = json_string_or(item, "Id", "");
 		CLEANUP(cleanup_json_free) struct json *inspect = image_inspect(engine, old, NULL);
 
-		if (inspect && strcmp(old, image) != 0 &&
+		if (inspect && strcmp(old, image) != 0 && is_of_describe(describe, inspect) &&
 		    json_equal(json_path(inspect, "Config", "Labels", LABEL_MANIFEST),
 			       json_path(now, "Config", "Labels", LABEL_MANIFEST)) &&
 		    images_stands_on(now, inspect))
@@ -282,6 +293,9 @@ int snapshot_describe(struct session *session, const struct describe_options *op
 	if (!image || move_tags(&describe, image, references, err) < 0)
 		return error_prefix(err, "cannot change what snapshot \"%s\" says",
 				    options->reference);
+	failpoint("describe/moved");
+	/* It was made from the image before, which no container may hold now. */
+	helper_free(STEAL_POINTER(describe.helper));
 	sweep(&describe, image);
 	*result = make_result(&describe, image, STEAL_POINTER(references));
 	return 0;
