@@ -120,8 +120,8 @@ static void clean_consolidations(struct doctor *doctor)
 
 	if (consolidate_clean(&doctor->repair.session, doctor->repair.dry_run, cleaned,
 			      &doctor->repair, &problem) < 0)
-		repair_problem(&doctor->repair,
-			       "cannot remove what a killed run has left", problem);
+		repair_problem(&doctor->repair, "cannot remove what a killed run has left",
+			       problem);
 }
 
 /* ---- what others might do ---- */
