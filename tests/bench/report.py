@@ -68,6 +68,11 @@ def rounds(result):
     return ", ".join(words)
 
 
+def later(result):
+    """The cases that were measured with another version than the rest."""
+    return [f"{case['name']} at {case['at']} with {case['sidesnap']}" for case in result["cases"] if "sidesnap" in case]
+
+
 def text(result):
     rows = [("", "sidesnap", "compared with", "", "ratio", "aim", "")]
     for line in lines(result):
@@ -114,6 +119,8 @@ def page(result, plot):
         )
         out.append("| " + " | ".join(cells) + " |")
     out += ["", f"Medians of rounds in which both sides take turns: {rounds(result)}."]
+    if later(result):
+        out += ["", f"Measured by themselves: {'; '.join(later(result))}."]
     for name, reason in unmeasured(result):
         out += ["", f"Not measured: {name}: {reason}."]
     return "\n".join(out) + "\n" + EXPLANATION
