@@ -133,6 +133,7 @@ struct container_exec {
 	const char *const *arguments;	/* the command and its words, NULL at the end */
 	const void *input;		/* for its stdin; NULL: it has none */
 	size_t input_size;
+	bool asks;	       /* of a stream: its stdin stays open for exec_stream_write() */
 	uint64_t timeout_ms;   /* 0: none */
 	struct buffer *output; /* stdout; may be NULL */
 	struct buffer *errors; /* stderr; NULL: to output */
@@ -140,6 +141,32 @@ struct container_exec {
 };
 int container_exec(struct engine *engine, const char *id, struct container_exec *exec,
 		   struct error **err);
+
+/*
+ * The same where the output is more than fits anywhere: read as it comes, and the command waits
+ * while nobody reads. Several may be open on one engine object, for one thread.
+ */
+struct exec_stream;
+
+/*
+ * exec_stream_open(engine, id, exec, err):
+ * Start it and give it its input, of at most some megabytes. ${exec}->errors gets the beginning of
+ * stderr and must outlive the stream; output, timeout_ms and exit_code are not used.
+ */
+struct exec_stream *exec_stream_open(struct engine *engine, const char *id,
+				     const struct container_exec *exec, struct error **err);
+/* exec_stream_free(stream): At whatever point; a command that still writes then fails. NULL ok. */
+void exec_stream_free(struct exec_stream *stream);
+CLEANUP_DEFINE(struct exec_stream, exec_stream_free)
+
+/* exec_stream_write(stream, data, size): More input, of one that asks; that it ended instead is for who reads to see. */
+void exec_stream_write(struct exec_stream *stream, const void *data, size_t size);
+
+/* exec_stream_read(stream, data, size, err): Bytes of stdout, waiting for them; 0 at the end, -1. */
+ssize_t exec_stream_read(struct exec_stream *stream, void *data, size_t size, struct error **err);
+
+/* exec_stream_exit_code(stream, exit_code, err): After the end: how the command ended. */
+int exec_stream_exit_code(struct exec_stream *stream, int *exit_code, struct error **err);
 
 /* ---- archives (archive.c): bodies are streamed, memory is bounded ---- */
 

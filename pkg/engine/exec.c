@@ -2,8 +2,10 @@
  * A command in a running container: create, hijack, both directions at once,
  * then the exit code, which the engine knows a moment after the stream's end.
  */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "engine/client.h"
 
 #define EXIT_WAIT_MS 10000
@@ -31,7 +33,7 @@ static struct json *exec_body(const struct container_exec *exec)
 	}
 	if (exec->user)
 		json_set_string(body, "User", exec->user);
-	json_set_bool(body, "AttachStdin", exec->input != NULL);
+	json_set_bool(body, "AttachStdin", exec->input || exec->asks);
 	json_set_bool(body, "AttachStdout", true);
 	json_set_bool(body, "AttachStderr", true);
 	json_set_bool(body, "Tty", false);
@@ -174,33 +176,114 @@ static int exec_exit_code(struct engine *engine, const char *exec_id, int *exit_
 	}
 }
 
+/* Create and start it; its id, as a path has it, in *exec_id. */
+static struct attachment *exec_start(struct engine *engine, const char *id,
+				     const struct container_exec *exec, char **exec_id,
+				     struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *body = json_new_object();
+
+	*exec_id = exec_create(engine, id, exec, err);
+	if (!*exec_id)
+		return NULL;
+	json_set_bool(body, "Detach", false);
+	json_set_bool(body, "Tty", false);
+	return engine_hijack(engine, engine_path(engine, "/exec/%s/start", *exec_id), body, err);
+}
+
+static int exec_failed(const char *id, const struct container_exec *exec, struct error **err)
+{
+	return error_prefix(err, "cannot run \"%s\" in container \"%.*s\"",
+			    exec->arguments && exec->arguments[0] ? exec->arguments[0] : "",
+			    engine_id_shown(id), id);
+}
+
 int container_exec(struct engine *engine, const char *id, struct container_exec *exec,
 		   struct error **err)
 {
 	CLEANUP(cleanup_attachment_free) struct attachment *attachment = NULL;
-	CLEANUP(cleanup_json_free) struct json *body = json_new_object();
 	cleanup_free char *exec_id = NULL;
 	struct run run = {.exec = exec, .input_open = exec->input != NULL};
 
 	exec->exit_code = -1;
-	exec_id = exec_create(engine, id, exec, err);
-	if (!exec_id)
-		goto fail;
-	json_set_bool(body, "Detach", false);
-	json_set_bool(body, "Tty", false);
-	attachment =
-		engine_hijack(engine, engine_path(engine, "/exec/%s/start", exec_id), body, err);
+	attachment = exec_start(engine, id, exec, &exec_id, err);
 	if (!attachment)
-		goto fail;
+		return exec_failed(id, exec, err);
 	run.attachment = attachment;
 	if (exec->timeout_ms)
 		run.deadline_ms = clock_monotonic_ms() + exec->timeout_ms;
 	if (run_streams(&run, err) < 0 ||
 	    exec_exit_code(engine, exec_id, &exec->exit_code, err) < 0)
-		goto fail;
+		return exec_failed(id, exec, err);
 	return 0;
-fail:
-	return error_prefix(err, "cannot run \"%s\" in container \"%.*s\"",
-			    exec->arguments && exec->arguments[0] ? exec->arguments[0] : "",
-			    engine_id_shown(id), id);
+}
+
+/* ---- a stream that its reader sets the pace of ---- */
+
+struct exec_stream {
+	struct engine *engine;
+	struct attachment *attachment;
+	char *exec_id;
+	struct buffer *errors;
+};
+
+/* A command may well end without reading its input: what it says, and its exit code, tell. */
+void exec_stream_write(struct exec_stream *stream, const void *data, size_t size)
+{
+	attachment_write(stream->attachment, data, size, NULL);
+}
+
+struct exec_stream *exec_stream_open(struct engine *engine, const char *id,
+				     const struct container_exec *exec, struct error **err)
+{
+	CLEANUP(cleanup_exec_stream_free)
+	struct exec_stream *stream = memory_zalloc(sizeof(*stream));
+
+	stream->engine = engine;
+	stream->errors = exec->errors;
+	stream->attachment = exec_start(engine, id, exec, &stream->exec_id, err);
+	if (!stream->attachment) {
+		exec_failed(id, exec, err);
+		return NULL;
+	}
+	if (exec->input) {
+		exec_stream_write(stream, exec->input, exec->input_size);
+		attachment_close_input(stream->attachment);
+	}
+	return STEAL_POINTER(stream);
+}
+
+void exec_stream_free(struct exec_stream *stream)
+{
+	if (!stream)
+		return;
+	attachment_free(stream->attachment);
+	free(stream->exec_id);
+	free(stream);
+}
+
+ssize_t exec_stream_read(struct exec_stream *stream, void *data, size_t size, struct error **err)
+{
+	for (;;) {
+		cleanup_error struct error *problem = NULL;
+		int from = 1;
+		ssize_t count =
+			attachment_read(stream->attachment, &from, data, size, -1, &problem);
+
+		if (count < 0 && attachment_ended(stream->attachment))
+			return 0;
+		if (count < 0) {
+			if (err)
+				*err = STEAL_POINTER(problem);
+			return -1;
+		}
+		if (from != 2)
+			return count;
+		keep(stream->errors, data, (size_t)count);
+	}
+}
+
+int exec_stream_exit_code(struct exec_stream *stream, int *exit_code, struct error **err)
+{
+	return exec_exit_code(stream->engine, stream->exec_id, exit_code, err);
 }

@@ -382,6 +382,33 @@ static bool run_exec(struct server *server, int fd, const char *request)
 	return false;
 }
 
+/* The same command, read as it comes: all of it, then how it ended. */
+static void check_stream(struct engine *engine, struct container_exec exec)
+{
+	CLEANUP(cleanup_exec_stream_free) struct exec_stream *stream = NULL;
+	struct error *error = NULL;
+	struct buffer said;
+	char block[70000];
+	size_t size = 0;
+	ssize_t count;
+	int exit_code = 0;
+
+	buffer_init(&said, 100);
+	exec.errors = &said;
+	stream = exec_stream_open(engine, "x", &exec, &error);
+	assert_non_null(stream);
+	while ((count = exec_stream_read(stream, block, sizeof(block), &error)) > 0) {
+		assert_memory_equal(block, (const char *)exec.input + size, (size_t)count);
+		size += (size_t)count;
+	}
+	assert_int_equal(count, 0);
+	assert_int_equal(size, exec.input_size);
+	assert_string_equal(said.data, "err");
+	assert_int_equal(exec_stream_exit_code(stream, &exit_code, &error), 0);
+	assert_int_equal(exit_code, 7);
+	buffer_release(&said);
+}
+
 static void test_exec(void **state)
 {
 	static const char *const arguments[] = {"cat", "-", NULL};
@@ -417,6 +444,7 @@ static void test_exec(void **state)
 			    "{\"Cmd\":[\"cat\",\"-\"],\"Env\":[\"A=b\"],\"User\":\"postgres\","
 			    "\"AttachStdin\":true,\"AttachStdout\":true,\"AttachStderr\":true,"
 			    "\"Tty\":false}");
+	check_stream(engine, exec);
 	/* stderr joins stdout where nobody asks for it apart. */
 	exec.errors = NULL;
 	exec.input = NULL;
