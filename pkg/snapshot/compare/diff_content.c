@@ -2,23 +2,17 @@
  * sidesnap diff --content: one file, as text by the machine's own diff, else by the ranges that
  * differ.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "base/io.h"
 #include "base/memory.h"
-#include "base/process.h"
 #include "snapshot/compare/extract.h"
 #include "snapshot/compare/pair.h"
 #include "snapshot/snapshot.h"
+#include "snapshot/compare/text_diff.h"
 
 /* What the agent calls text is at most so large. */
 #define TEXT_MAX ((8U << 20) + 1)
-#define DIFF_MAX (64U << 20)
-#define DIFF_TIMEOUT_MS 60000
 #define RANGES_MAX 100000U
 
 /* ---- one side's text ---- */
@@ -59,83 +53,24 @@ struct texts {
 	char *from_label, *to_label;
 };
 
-static int make_file(const struct buffer *text, struct error **err)
-{
-	int fd = memfd_create("sidesnap-diff", MFD_CLOEXEC);
-
-	if (fd < 0 || io_write_full(fd, text->data, text->size) < 0) {
-		error_set_errno(err, errno, "cannot make a temporary file");
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* ${program}: "diff", or "busybox" with it. 0 and the text, or -1. */
-static int run_diff(const struct texts *texts, const char *program, int fd, struct buffer *output,
-		    const volatile int *cancel, struct error **err)
-{
-	cleanup_free char *other = memory_printf("/proc/%d/fd/%d", (int)getpid(), fd);
-	const char *words[] = {"diff", "-u",  "-L", texts->from_label, "-L", texts->to_label,
-			       "-",    other, NULL};
-	const char *behind[] = {"busybox", "diff",	    "-u", "-L",	 texts->from_label,
-				"-L",	   texts->to_label, "-",  other, NULL};
-	struct buffer errors;
-	struct process process = {
-		.arguments = strcmp(program, "diff") == 0 ? words : behind,
-		.input = texts->from.data,
-		.input_size = texts->from.size,
-		.timeout_ms = DIFF_TIMEOUT_MS,
-		.cancel = cancel,
-		.output = output,
-		.errors = &errors,
-	};
-	int result;
-
-	buffer_init(&errors, 4096);
-	result = process_run(&process, err);
-	if (result == 0 && process.exit_code > 1)
-		result = error_set(err, ERROR_FAILED, "\"%s\" failed (exit code %d): %s", program,
-				   process.exit_code, errors.size ? errors.data : "");
-	buffer_release(&errors);
-	return result;
-}
-
 static int compare_texts(struct session *session, const struct texts *texts, struct json *result,
 			 struct error **err)
 {
-	cleanup_error struct error *absent = NULL;
 	bool same = texts->from.size == texts->to.size &&
-		    memcmp(texts->from.size ? texts->from.data : "",
-			   texts->to.size ? texts->to.data : "", texts->to.size) == 0;
-	struct buffer output;
-	cleanup_fd int fd = -1;
-	int status = 0;
+		    memcmp(texts->from.data, texts->to.data, texts->to.size) == 0;
+	cleanup_free char *diff = NULL;
 
-	buffer_init(&output, DIFF_MAX);
 	if (!same) {
-		fd = make_file(&texts->to, err);
-		status = fd < 0 ? -1
-				: run_diff(texts, "diff", fd, &output, session->cancelled, &absent);
-		if (status < 0 && absent && absent->kind == ERROR_NOT_FOUND) {
-			error_free(STEAL_POINTER(absent));
-			status = run_diff(texts, "busybox", fd, &output, session->cancelled,
-					  &absent);
-		}
+		const struct text_side from = {texts->from_label, &texts->from},
+				       to = {texts->to_label, &texts->to};
+
+		diff = text_diff(&from, &to, session->cancelled, err);
+		if (!diff)
+			return -1;
 	}
-	if (status < 0 && absent && absent->kind == ERROR_NOT_FOUND) {
-		error_set(err, ERROR_UNSUPPORTED, "there is no diff on this machine");
-		error_hint(err, "install diffutils or busybox");
-	} else if (status < 0 && absent) {
-		error_append(err, STEAL_POINTER(absent));
-	}
-	if (status == 0) {
-		json_set_bool(result, "same", same);
-		json_set_bytes(result, "diff", output.size ? output.data : "");
-	}
-	buffer_release(&output);
-	return status;
+	json_set_bool(result, "same", same);
+	json_set_bytes(result, "diff", text_or(diff, ""));
+	return 0;
 }
 
 static char *label_of(const char *name, const struct json *side)
