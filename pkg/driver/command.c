@@ -28,8 +28,7 @@ static bool fits(const char *pattern, const char *text)
 	return result;
 }
 
-/* The end of the output on one line, as a person can read it in a message. */
-static char *shown(const char *text)
+char *command_shown(const char *text)
 {
 	struct buffer line;
 	size_t size = strlen(text);
@@ -48,7 +47,7 @@ static char *shown(const char *text)
 	return buffer_steal(&line);
 }
 
-static bool needs_are_there(struct values *values, const struct json *command)
+bool command_needs_are_there(struct values *values, const struct json *command)
 {
 	json_for_each(need, json_get(command, "needs")) {
 		cleanup_free char *value = values_get(values, json_string_or(need, NULL, ""));
@@ -59,9 +58,8 @@ static bool needs_are_there(struct values *values, const struct json *command)
 	return true;
 }
 
-/* Variables whose value is absent are left out. */
-static void expand_environment(struct values *values, const struct json *command,
-			       struct string_list *list)
+void command_expand_environment(struct values *values, const struct json *command,
+				struct string_list *list)
 {
 	json_for_each(item, json_get(command, "environment")) {
 		cleanup_free char *value = values_expand(values, json_string_or(item, NULL, ""));
@@ -74,8 +72,8 @@ static void expand_environment(struct values *values, const struct json *command
 	}
 }
 
-static bool expand_arguments(struct values *values, const struct json *command,
-			     struct string_list *list)
+bool command_expand_arguments(struct values *values, const struct json *command,
+			      struct string_list *list)
 {
 	json_for_each(item, json_get(command, "arguments")) {
 		cleanup_free char *value = values_expand(values, json_string_or(item, NULL, ""));
@@ -100,7 +98,7 @@ static enum command_result judge(struct values *values, const struct json *comma
 				 const char *text, struct error *problem, struct error **err)
 {
 	cleanup_free char *line = string_list_join(arguments, " ");
-	cleanup_free char *output = shown(text);
+	cleanup_free char *output = command_shown(text);
 	const char *expected = json_string(command, "expect");
 
 	values_redact(values, line);
@@ -138,9 +136,10 @@ enum command_result command_run(struct values *values, const struct json *comman
 	string_list_init(&arguments);
 	string_list_init(&environment);
 	buffer_init(&text, OUTPUT_LIMIT);
-	if (!needs_are_there(values, command) || !expand_arguments(values, command, &arguments))
+	if (!command_needs_are_there(values, command) ||
+	    !command_expand_arguments(values, command, &arguments))
 		goto out;
-	expand_environment(values, command, &environment);
+	command_expand_environment(values, command, &environment);
 	user = json_string(command, "user") ? values_expand(values, json_string(command, "user"))
 					    : NULL;
 	input = json_string(command, "input") ? values_expand(values, json_string(command, "input"))

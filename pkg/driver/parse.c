@@ -14,6 +14,7 @@
 struct parser {
 	const char *origin, *text;
 	const struct json *values; /* names that templates may use */
+	const char *const *given;  /* further ones, NULL at the end; or NULL */
 	struct error **err;
 };
 
@@ -243,6 +244,14 @@ static int check_regex(const struct parser *parser, const struct json *item, con
 	return 0;
 }
 
+static bool is_given(const struct parser *parser, const char *name)
+{
+	for (const char *const *given = parser->given; given && *given; given++)
+		if (strcmp(*given, name) == 0)
+			return true;
+	return strcmp(name, "address") == 0;
+}
+
 /* "${name}" must be known; a secret only where ${secrets}. */
 static int check_references(const struct parser *parser, const struct json *item, const char *path,
 			    bool secrets)
@@ -258,7 +267,7 @@ static int check_references(const struct parser *parser, const struct json *item
 
 		if (p[2 + size] != '}')
 			return fail(parser, path, "has a \"${\" without \"}\"");
-		if (!value && strcmp(name, "address") != 0)
+		if (!value && !is_given(parser, name))
 			return fail(parser, path, "uses a value that \"values\" does not define");
 		if (json_bool(value, "secret") && !secrets)
 			return fail(
@@ -453,6 +462,93 @@ static int check_client(const struct parser *parser, const struct json *item, co
 	return check_members(parser, item, path, members);
 }
 
+/* ---- compare ---- */
+
+static int check_way(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const struct member members[] = {{"arguments", check_templates, false},
+						{"user", check_template, false},
+						{"environment", check_environment, false},
+						{"needs", check_needs, false},
+						{NULL, NULL, false}};
+
+	return check_members(parser, item, path, members);
+}
+
+static int check_ways(const struct parser *parser, const struct json *list, const char *path)
+{
+	if (json_count(list) == 0)
+		return fail(parser, path, "must hold at least one way");
+	return check_list(parser, list, path, check_way);
+}
+
+static int check_lines_of_input(const struct parser *parser, const struct json *list,
+				const char *path)
+{
+	return check_list(parser, list, path, check_secret_template);
+}
+
+static const struct member operation_members[] = {{"arguments", check_arguments, true},
+						  {"environment", check_environment, false},
+						  {"input", check_lines_of_input, false},
+						  {NULL, NULL, false}};
+
+static int check_operation(const struct parser *parser, const struct json *item, const char *path)
+{
+	return check_members(parser, item, path, operation_members);
+}
+
+static int check_in_database(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const char *const given[] = {"database", NULL};
+	struct parser within = *parser;
+
+	within.given = given;
+	return check_operation(&within, item, path);
+}
+
+static int check_rows(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const char *const given[] = {"database", "statement", NULL};
+	struct parser within = *parser;
+
+	within.given = given;
+	return check_operation(&within, item, path);
+}
+
+static int check_schema(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const char *const given[] = {"database", "1", "2", "3", "4", NULL};
+	static const struct member members[] = {{"arguments", check_arguments, true},
+						{"environment", check_environment, false},
+						{"input", check_lines_of_input, false},
+						{"heading", check_regex, true},
+						{"type", check_template, true},
+						{"within", check_template, false},
+						{"object", check_template, true},
+						{"ignore", check_regex, false},
+						{NULL, NULL, false}};
+	struct parser within = *parser;
+
+	within.given = given;
+	return check_members(&within, item, path, members);
+}
+
+static int check_compare(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const struct member members[] = {{"environment", check_environment, false},
+						{"ways", check_ways, true},
+						{"version", check_operation, true},
+						{"databases", check_operation, true},
+						{"server", check_operation, false},
+						{"tables", check_in_database, true},
+						{"rows", check_rows, true},
+						{"schema", check_schema, false},
+						{NULL, NULL, false}};
+
+	return check_members(parser, item, path, members);
+}
+
 /* Their content belongs to verbs that read it; here they only have their place. */
 static int check_object(const struct parser *parser, const struct json *item, const char *path)
 {
@@ -472,6 +568,7 @@ static const struct member top_members[] = {
 	{"release", check_steps, false},
 	{"ready", check_ready, false},
 	{"client", check_client, false},
+	{"compare", check_compare, false},
 	{"dump", check_object, false},
 	{"load", check_object, false},
 	{"finish", check_object, false},
@@ -485,7 +582,7 @@ struct driver *driver_parse(const char *origin, const char *text, size_t size, s
 	CLEANUP(cleanup_json_free) struct json *definition = json_parse(text, size, err);
 	/* Searching for lines wants an end. */
 	cleanup_free char *copy = memory_strndup(text, size);
-	struct parser parser = {origin, copy, NULL, err};
+	struct parser parser = {.origin = origin, .text = copy, .err = err};
 	struct driver *driver;
 
 	if (!definition) {

@@ -13,6 +13,8 @@
 /* Values may name one another so deep; deeper is a circle. */
 #define DEPTH_MAX 4
 #define VALUE_LIMIT 65536
+/* A statement that names all columns of a wide table is some 100 KiB. */
+#define EXPANDED_LIMIT (4U << 20)
 
 /* Shorter secrets would blot out half of every message. */
 #define SECRET_SIZE_MIN 3
@@ -270,7 +272,7 @@ static char *expand(struct values *values, const char *template, unsigned depth)
 {
 	struct buffer text;
 
-	buffer_init(&text, VALUE_LIMIT);
+	buffer_init(&text, EXPANDED_LIMIT);
 	while (*template) {
 		cleanup_free char *name = NULL, *value = NULL;
 		size_t size;
@@ -288,6 +290,10 @@ static char *expand(struct values *values, const char *template, unsigned depth)
 		}
 		buffer_append_string(&text, value);
 		template += 2 + size + (template[2 + size] == '}');
+	}
+	if (text.failed) {
+		buffer_release(&text);
+		return NULL;
 	}
 	return buffer_steal(&text);
 }
@@ -362,11 +368,11 @@ static char *get(struct values *values, const char *name, unsigned depth)
 
 	if (strcmp(name, "address") == 0)
 		return own_address(values);
-	if (!value || depth >= DEPTH_MAX)
-		return NULL;
 	/* A look-up may run a command in the container: once is enough. */
 	if (json_get(values->found, name))
 		return memory_strdup(json_string(values->found, name));
+	if (!value || depth >= DEPTH_MAX)
+		return NULL;
 	found = look_up(values, name, value, depth + 1);
 	if (!values->is_guessing)
 		json_set(values->found, name, json_new_string(found));
@@ -379,6 +385,11 @@ static char *get(struct values *values, const char *name, unsigned depth)
 char *values_get(struct values *values, const char *name)
 {
 	return get(values, name, 0);
+}
+
+void values_set(struct values *values, const char *name, const char *value)
+{
+	json_set(values->found, name, json_new_string(value));
 }
 
 char *values_expand(struct values *values, const char *template)

@@ -41,7 +41,10 @@ void values_release(struct values *values);
 /* values_get(values, name): To be freed; NULL where the container has none. "" is a value. */
 char *values_get(struct values *values, const char *name);
 
-/* values_expand(values, template): With every "${name}" replaced, to be freed; NULL where one is absent. */
+/* values_set(values, name, value): From now on this value, wherever the container has another; NULL: it has none. */
+void values_set(struct values *values, const char *name, const char *value);
+
+/* values_expand(values, template): With every "${name}" replaced, to be freed; NULL where one is absent, or it gets too long. */
 char *values_expand(struct values *values, const char *template);
 
 /* values_redact(values, text): Every secret in it replaced by "***", in place or shorter. */

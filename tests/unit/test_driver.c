@@ -70,6 +70,41 @@ static void test_mistakes_are_named_with_their_line(void **state)
 		"x.json:3: \"ready.any[1].expect\" must be an extended regular expression");
 }
 
+#define COMPARING                                                                                  \
+	"{\"name\": \"x\",\"detect\": {}, \"data\": [],\n"                                         \
+	"\"values\": {\"p\": {\"secret\": true}, \"u\": {\"default\": \"me\"}},\n\"compare\": {"
+#define OPERATIONS                                                                                 \
+	"\"version\": {\"arguments\": [\"v\"]}, \"databases\": {\"arguments\": [\"d\"]},\n"        \
+	"\"tables\": {\"arguments\": [\"t\", \"${database}\"]},"
+
+static void test_compare(void **state)
+{
+	static const char good[] = COMPARING OPERATIONS
+		"\"ways\": [{\"arguments\": [\"-u\", \"${u}\"], \"environment\": {\"P\": \"${p}\"}}],"
+		"\"rows\": {\"arguments\": [\"r\"], \"input\": [\"${statement}\"]},"
+		"\"schema\": {\"arguments\": [\"s\"], \"heading\": \"^(a)\", \"type\": \"${1}\","
+		"\"object\": \"${2}\"}}}";
+	struct error *error = NULL;
+	struct driver *driver = driver_parse("x.json", good, strlen(good), &error);
+
+	(void)state;
+	if (!driver)
+		fail_msg("%s", error->message);
+	driver_free(driver);
+	refused(COMPARING OPERATIONS "\"ways\": [{}]}}",
+		"x.json:3: \"compare\" lacks the member \"rows\"");
+	refused(COMPARING OPERATIONS "\"ways\": [], \"rows\": {\"arguments\": [\"r\"]}}}",
+		"x.json:4: \"compare.ways\" must hold at least one way");
+	/* Only "rows" has a statement, and only where it is given. */
+	refused(COMPARING
+		"\"version\": {\"arguments\": [\"v\"],\n\"input\": [\"\", \"${statement}\"]}}}",
+		"x.json:4: \"compare.version.input[1]\" uses a value that \"values\" does not "
+		"define");
+	refused(COMPARING "\"ways\": [{\"arguments\": [\"${p}\"]}]}}",
+		"x.json:3: \"compare.ways[0].arguments[0]\" uses a secret: those go into "
+		"\"environment\" or \"input\" only");
+}
+
 static void test_secrets_stay_out_of_arguments(void **state)
 {
 	(void)state;
@@ -295,6 +330,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_built_in_drivers_parse),
 		cmocka_unit_test(test_mistakes_are_named_with_their_line),
+		cmocka_unit_test(test_compare),
 		cmocka_unit_test(test_secrets_stay_out_of_arguments),
 		cmocka_unit_test(test_detection_of_a_stopped_postgres),
 		cmocka_unit_test(test_data_directory_of_an_option_wins),
