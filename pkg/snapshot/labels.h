@@ -7,7 +7,7 @@
 
 #define LABEL_PREFIX "sidesnap."
 
-/* On helpers (containers) only */
+/* On helpers and scratch containers only */
 #define LABEL_NONCE "sidesnap.nonce"	 /* also the end of the helper's name */
 #define LABEL_FREEZES "sidesnap.freezes" /* comma-separated ids that will be frozen; "" none */
 #define LABEL_PURPOSE "sidesnap.purpose" /* create, describe, restore, ... */
@@ -19,7 +19,7 @@
 #define LABEL_JOURNAL "sidesnap.journal" /* base64url JSON: how doctor ends a reset or replace */
 
 /* On both */
-#define LABEL_ROLE "sidesnap.role" /* helper, snapshot, set, base; state on a volume */
+#define LABEL_ROLE "sidesnap.role" /* helper, scratch, snapshot, set, base; state on a volume */
 
 /* On snapshots (images); all are always there, empty means absent */
 #define LABEL_KIND "sidesnap.kind"		 /* user, safety */

@@ -28,6 +28,13 @@ struct create_options {
 	struct string_list with_environment;   /* names */
 	struct string_list included, excluded; /* absolute paths in the container */
 	uint64_t reserve_bytes;		       /* --min-free; UINT64_MAX: the default */
+	/*
+	 * Of an image for one use: it gets no name. Called with the result ("reference" is "") while the
+	 * helper is there, by which doctor would remove it; who is called takes care of it from then on,
+	 * unless -1 is returned.
+	 */
+	int (*made)(void *context, const struct json *result, struct error **err);
+	void *made_context;
 };
 
 /*
@@ -231,6 +238,37 @@ int snapshot_diff(struct session *session, const char *from, const char *to,
  */
 int snapshot_diff_content(struct session *session, const char *from, const char *to,
 			  const char *path, struct json **result, struct error **err);
+
+/* ---- diff_data.c ---- */
+
+struct diff_data_options {
+	uint64_t rows;	     /* how many of each table are shown */
+	bool definitions;    /* what differs in those of a changed object */
+	uint64_t timeout_ms; /* until both can be used; 0: 10 minutes */
+};
+
+/* Who hears of each row that is shown, in the order of databases and tables; -1 ends it. */
+struct diff_data_sink {
+	int (*row)(void *context, const struct json *row, struct error **err);
+	void *context;
+};
+
+/*
+ * snapshot_diff_data(session, from, to, options, sink, result, err):
+ * What changed in the database: both are booted, closed to the outside, and read by its own tools.
+ * ${from} and ${to} as with snapshot_diff(); of a container an image for this use is made.
+ * {"from":{as above,"version"},"to":{...},"driver","same","databases":[{"name" ("" is what belongs to
+ *  the server),"state","reason","schema":[{"change","type","name","diff"}],"tables":[{"name","kind",
+ *  "state","reason","matched_by":"key"|"content","key":[NAME],"columns_added","columns_removed":[NAME],
+ *  "rows_from","rows_to","added","removed","changed"}],"tables_compared","added","removed",
+ *  "changed"}],"added","removed","changed","objects","skipped","notes":[TEXT],"duration_ms"}
+ * Tables that are the same are only counted. A row: {"database","table","change",
+ * "key":[VALUE],"values":[VALUE] (added, removed),"columns":[{"column","from","to"}] (changed)} with VALUE
+ * {"column","value" or "value64" or null,"size" (bytes, where cut)}. ERROR_UNSUPPORTED: no driver that can.
+ */
+int snapshot_diff_data(struct session *session, const char *from, const char *to,
+		       const struct diff_data_options *options, const struct diff_data_sink *sink,
+		       struct json **result, struct error **err);
 
 /* ---- copy.c ---- */
 

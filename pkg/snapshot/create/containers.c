@@ -9,6 +9,7 @@
 #include "snapshot/helper/state.h"
 #include "snapshot/images.h"
 #include "snapshot/labels.h"
+#include "snapshot/helper/scratch.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/target.h"
 
@@ -148,7 +149,7 @@ int snapshot_containers(struct session *session, bool all, struct json **result,
 			return error_prefix(err, "cannot inspect container \"%s\"",
 					    target_entry_name(item));
 		}
-		if (!helper_is_ours(inspect))
+		if (!helper_is_ours(inspect) && !scratch_is_ours(inspect))
 			add_container(
 				session, list, inspect,
 				cached_image(session, cache, json_string_or(inspect, "Image", "")),

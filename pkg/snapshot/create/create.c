@@ -489,9 +489,27 @@ static struct json *make_result(const struct create *create, const char *image,
 	return result;
 }
 
-int create_commit(struct create *create, struct json **result, struct error **err)
+static int give_name(struct create *create, const char *image, const char *reference,
+		     struct error **err)
+{
+	if (check_tag_is_free(create, reference, err) == 0 &&
+	    image_tag(create->session->engine, image, create->reference.repository,
+		      create->reference.tag, err) == 0)
+		return 0;
+	return error_prefix(err, "cannot tag the snapshot as \"%s\"", reference);
+}
+
+static void remove_image(const struct create *create, const char *image)
 {
 	struct engine *engine = create->session->engine;
+
+	engine_set_cancel(engine, NULL);
+	image_remove(engine, image, false, true, NULL, NULL);
+	engine_set_cancel(engine, create->session->cancelled);
+}
+
+int create_commit(struct create *create, struct json **result, struct error **err)
+{
 	CLEANUP(cleanup_json_free) struct json *config = NULL, *trees = NULL;
 	cleanup_free char *image = NULL;
 	cleanup_free char *reference = reference_format(&create->reference);
@@ -517,24 +535,25 @@ int create_commit(struct create *create, struct json **result, struct error **er
 		.layers = helper_layers(create->helper) + 1,
 	};
 	config = image_config(&facts);
-	image = image_commit(engine, helper_id(create->helper), config,
+	image = image_commit(create->session->engine, helper_id(create->helper), config,
 			     COMMIT_COMMENT_PREFIX "create", "", err);
 	if (!image)
 		return error_prefix(err, "cannot commit the snapshot");
 	failpoint("create/committed");
 	if (session_check(create->session, err) < 0 ||
-	    check_tag_is_free(create, reference, err) < 0 ||
-	    image_tag(engine, image, create->reference.repository, create->reference.tag, err) <
-		    0) {
-		cleanup_error struct error *problem = NULL;
-
-		engine_set_cancel(engine, NULL);
-		image_remove(engine, image, false, true, NULL, &problem);
-		engine_set_cancel(engine, create->session->cancelled);
-		return error_prefix(err, "cannot tag the snapshot as \"%s\"", reference);
+	    (!create->options->made && give_name(create, image, reference, err) < 0)) {
+		remove_image(create, image);
+		return -1;
 	}
 	failpoint("create/tagged");
-	*result = make_result(create, image, reference, STEAL_POINTER(trees), bytes);
+	*result = make_result(create, image, create->options->made ? "" : reference,
+			      STEAL_POINTER(trees), bytes);
+	if (create->options->made &&
+	    create->options->made(create->options->made_context, *result, err) < 0) {
+		remove_image(create, image);
+		json_free(STEAL_POINTER(*result));
+		return -1;
+	}
 	return 0;
 }
 

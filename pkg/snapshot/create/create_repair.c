@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "driver/driver.h"
 #include "snapshot/helper/helper_lock.h"
+#include "snapshot/helper/scratch.h"
 #include "snapshot/labels.h"
 
 /* The repairs must not be cut short. */
@@ -162,6 +163,52 @@ static void remove_nameless(struct repair *repair, const struct json *helper)
 			       problem);
 }
 
+/* ---- comparisons of data ---- */
+
+static void remove_scratch(struct repair *repair, const struct json *scratch)
+{
+	struct error *problem = NULL;
+
+	if (!repair->dry_run && container_remove(repair->session.engine, json_string(scratch, "Id"),
+						 true, true, &problem) < 0) {
+		repair_problem(repair, "cannot remove a scratch container", problem);
+		return;
+	}
+	repair_act(repair, "removed", repair_name(scratch),
+		   "booted by a comparison that was killed");
+	remove_nameless(repair, scratch);
+}
+
+void repair_scratch(struct repair *repair)
+{
+	struct error *problem = NULL;
+	CLEANUP(cleanup_json_free) struct json *list = NULL;
+
+	if (repair->is_scratch_clean)
+		return;
+	repair->is_scratch_clean = true;
+	list = scratch_list(&repair->session, &problem);
+	if (!list)
+		repair_problem(repair, "cannot look for scratch containers", problem);
+	json_for_each(scratch, list) {
+		enum scratch_state state = scratch_state(&repair->session, scratch);
+		cleanup_free char *text = NULL;
+
+		if (state == SCRATCH_ORPHAN)
+			remove_scratch(repair, scratch);
+		if (state != SCRATCH_UNKNOWN)
+			continue;
+		text = memory_printf(
+			"scratch container \"%s\" belongs to a comparison whose "
+			"process cannot be seen from here: run doctor where it ran, or, "
+			"when it is over: docker rm -fv %s",
+			repair_name(scratch), repair_name(scratch));
+		json_add_string(repair->problems, text);
+	}
+}
+
+/* ---- the whole ---- */
+
 void repair_create(struct repair *repair, const struct json *helper)
 {
 	struct string_list frozen;
@@ -174,6 +221,8 @@ void repair_create(struct repair *repair, const struct json *helper)
 	string_list_release(&frozen);
 	run_release(repair, helper);
 	start_again(repair, label(helper, LABEL_STARTS));
+	/* One may run on the image that has no name. */
+	repair_scratch(repair);
 	remove_nameless(repair, helper);
 	/* Its labels are needed as long as something is left to do. */
 	if (json_count(repair->problems) == problems)

@@ -13,6 +13,7 @@
 struct repair {
 	struct session session; /* not cancellable: each repair is small, or leaves its label */
 	bool dry_run;		/* report what would be done */
+	bool is_scratch_clean;	/* repair_scratch() was here */
 	struct json *helpers;	/* their inspects */
 	struct json *actions;	/* objects: "what", "container", "detail" */
 	struct json *problems;	/* sentences: what a person must look at */
@@ -33,6 +34,12 @@ const char *repair_name(const struct json *inspect);
  * remove the nameless image and the helper. The helper stays when something of it did not work.
  */
 void repair_create(struct repair *repair, const struct json *helper);
+
+/*
+ * repair_scratch(repair): Once: remove what a killed comparison of data has booted; that of one which
+ * cannot be seen from here is a problem.
+ */
+void repair_scratch(struct repair *repair);
 
 /* repair_create_alone(session, helper, err): the same for one helper; -1: something did not work. */
 int repair_create_alone(const struct session *session, const struct json *helper,

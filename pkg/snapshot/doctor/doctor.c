@@ -251,6 +251,7 @@ int snapshot_doctor(struct session *session, bool dry_run, struct json **result,
 		if (!*label(helper, LABEL_JOURNAL) && !consolidate_owns(helper) &&
 		    !helper_is_alive(&doctor.repair.session, helper))
 			repair_create(&doctor.repair, helper);
+	repair_scratch(&doctor.repair);
 	clean_consolidations(&doctor);
 	json_for_each(helper, doctor.repair.helpers)
 		if (*label(helper, LABEL_JOURNAL))

@@ -108,7 +108,7 @@ static int find_current(struct lineage *lineage, bool strict, struct error **err
 		const char *role = json_string_or(json_get(container, "Labels"), LABEL_ROLE, "");
 		const struct json *from;
 
-		if (strcmp(role, "helper") == 0)
+		if (strcmp(role, "helper") == 0 || strcmp(role, "scratch") == 0)
 			continue;
 		from = current_of(lineage, container, records);
 		if (from)

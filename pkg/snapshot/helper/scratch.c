@@ -1,0 +1,237 @@
+/*
+ * Scratch containers. Their owner is in a label, so that doctor knows which of them nobody will
+ * remove any more.
+ */
+#include "snapshot/helper/scratch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "snapshot/helper/owner.h"
+#include "snapshot/helper/helper_lock.h"
+#include "snapshot/labels.h"
+
+#define ROLE "scratch"
+#define LOG_LINES 20
+
+/* Less than the default of 1024: what people run comes first. */
+#define CPU_SHARES 256
+/* When memory runs out, this is what is to end: proc(5), oom_score_adj. */
+#define OOM_SCORE 500
+#define PROCESSES_MAX 4096
+
+struct scratch {
+	const struct session *session;
+	char *id, *name;
+	char *nameless; /* the image to be removed with it; NULL: none */
+	struct driver_match match;
+};
+
+const char *scratch_id(const struct scratch *scratch)
+{
+	return scratch->id;
+}
+
+const struct driver_match *scratch_match(const struct scratch *scratch)
+{
+	return &scratch->match;
+}
+
+static struct json *host_config(void)
+{
+	struct json *host = json_new_object(), *log;
+
+	json_set_string(host, "NetworkMode", "none");
+	json_set_string(json_set_object(host, "RestartPolicy"), "Name", "no");
+	json_add_string(json_set_array(host, "CapDrop"), "NET_RAW");
+	json_set_int(host, "CpuShares", CPU_SHARES);
+	json_set_int(host, "OomScoreAdj", OOM_SCORE);
+	json_set_int(host, "PidsLimit", PROCESSES_MAX);
+	/* It is read when the service does not come up, and must not fill the disk. */
+	log = json_set_object(host, "LogConfig");
+	json_set_string(log, "Type", "json-file");
+	json_set_string(json_set_object(log, "Config"), "max-size", "4m");
+	return host;
+}
+
+static struct json *create_body(const struct session *session, const struct json *image,
+				const char *nonce, const char *makes)
+{
+	struct json *body = json_new_object(), *labels;
+	cleanup_free char *owner = owner_label(session);
+
+	json_set_string(body, "Image", json_string(image, "Id"));
+	json_add_string(json_set_array(json_set_object(body, "Healthcheck"), "Test"), "NONE");
+	labels = json_set_object(body, "Labels");
+	json_set_string(labels, LABEL_ROLE, ROLE);
+	json_set_string(labels, LABEL_NONCE, nonce);
+	json_set_string(labels, LABEL_MAKES, text_or(makes, ""));
+	json_set_string(labels, LABEL_OWNER, owner);
+	json_set(body, "HostConfig", host_config());
+	return body;
+}
+
+static int detect(struct scratch *scratch, const struct json *image, struct error **err)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = container_inspect(scratch->session->engine, scratch->id, err);
+
+	return inspect ? driver_detect(scratch->session->engine, inspect, image, &scratch->match,
+				       err)
+		       : -1;
+}
+
+struct scratch *scratch_start(const struct session *session, const struct json *image,
+			      const char *makes, struct error **err)
+{
+	CLEANUP(cleanup_scratch_free) struct scratch *scratch = memory_zalloc(sizeof(*scratch));
+	cleanup_free char *nonce = text_random_hex(16);
+	CLEANUP(cleanup_json_free) struct json *body = create_body(session, image, nonce, makes);
+
+	scratch->session = session;
+	scratch->name = helper_lock_name(nonce, ROLE);
+	if (makes)
+		scratch->nameless = memory_strdup(json_string(image, "Id"));
+	scratch->id = container_create(session->engine, scratch->name, body, err);
+	if (!scratch->id) {
+		error_prefix(err, "cannot create a scratch container");
+		return NULL;
+	}
+	failpoint("scratch/created");
+	if (detect(scratch, image, err) < 0)
+		return NULL;
+	if (container_start(session->engine, scratch->id, err) < 0) {
+		error_prefix(err, "cannot start a scratch container");
+		return NULL;
+	}
+	failpoint("scratch/started");
+	return STEAL_POINTER(scratch);
+}
+
+/* What an ended one has said is in the message already. */
+static void add_log(const struct scratch *scratch, struct error *problem)
+{
+	struct buffer log;
+
+	if (strstr(problem->message, "its last lines"))
+		return;
+	buffer_init(&log, 1U << 20);
+	container_logs(scratch->session->engine, scratch->id, LOG_LINES, &log, NULL);
+	while (log.size && strchr("\r\n ", log.data[log.size - 1]))
+		log.data[--log.size] = '\0';
+	if (log.size) {
+		char *message =
+			memory_printf("%s; its last lines:\n%s", problem->message, log.data);
+
+		free(problem->message);
+		problem->message = message;
+	}
+	buffer_release(&log);
+}
+
+int scratch_wait(struct scratch *scratch, uint64_t timeout_ms, struct error **err)
+{
+	const struct session *session = scratch->session;
+	cleanup_error struct error *problem = NULL;
+
+	if (driver_wait_ready(session->engine, scratch->id, &scratch->match, timeout_ms,
+			      session->cancelled, &problem) == 0)
+		return 0;
+	if (problem->kind == ERROR_FAILED) {
+		add_log(scratch, problem);
+		/* There is no container any more that could be looked at. */
+		free(STEAL_POINTER(problem->hint));
+	}
+	error_append(err, STEAL_POINTER(problem));
+	return -1;
+}
+
+/* ---- the end ---- */
+
+int scratch_close(struct scratch *scratch, struct error **err)
+{
+	struct engine *engine = scratch->session->engine;
+	int result = 0;
+
+	/* Cleaning up must go on after Ctrl-C. */
+	engine_set_cancel(engine, NULL);
+	if (scratch->id) {
+		result = container_remove(engine, scratch->id, true, true, err);
+		if (result == 0 && scratch->nameless)
+			result = image_remove(engine, scratch->nameless, false, false, NULL, err);
+	}
+	engine_set_cancel(engine, scratch->session->cancelled);
+	if (result < 0)
+		error_prefix(err, "cannot remove scratch container \"%s\"", scratch->name);
+	driver_match_release(&scratch->match);
+	free(scratch->id);
+	free(scratch->name);
+	free(scratch->nameless);
+	free(scratch);
+	return result;
+}
+
+void scratch_free(struct scratch *scratch)
+{
+	cleanup_error struct error *problem = NULL;
+	struct progress *progress;
+
+	if (!scratch)
+		return;
+	progress = scratch->session->progress;
+	if (scratch_close(scratch, &problem) < 0)
+		progress_warn(progress, "%s; \"sidesnap doctor\" removes it later",
+			      problem->message);
+}
+
+/* ---- those that others have left ---- */
+
+bool scratch_is_ours(const struct json *inspect)
+{
+	const struct json *labels = json_path(inspect, "Config", "Labels");
+	const char *nonce = json_string_or(labels, LABEL_NONCE, "");
+	const char *name = json_string_or(inspect, "Name", "");
+	cleanup_free char *expected = helper_lock_name(nonce, ROLE);
+
+	return strcmp(json_string_or(labels, LABEL_ROLE, ""), ROLE) == 0 && strlen(nonce) == 32 &&
+	       strspn(nonce, "0123456789abcdef") == 32 &&
+	       strcmp(name + (*name == '/'), expected) == 0;
+}
+
+enum scratch_state scratch_state(const struct session *session, const struct json *inspect)
+{
+	const char *owner = json_string_or(json_path(inspect, "Config", "Labels"), LABEL_OWNER, "");
+
+	if (!helper_is_alive(session, inspect))
+		return SCRATCH_ORPHAN;
+	if (!json_bool(json_get(inspect, "State"), "Running"))
+		return SCRATCH_IN_USE;
+	/* Unlike a helper's, its end does not come with that of its owner. */
+	return owner_state(session, owner) == OWNER_ALIVE ? SCRATCH_IN_USE : SCRATCH_UNKNOWN;
+}
+
+struct json *scratch_list(const struct session *session, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *found = NULL;
+	struct json *list;
+
+	json_add_string(json_set_array(filters, "label"), LABEL_ROLE "=" ROLE);
+	found = container_list(session->engine, true, filters, err);
+	if (!found)
+		return NULL;
+	list = json_new_array();
+	json_for_each(item, found) {
+		/* One that is gone meanwhile is no error. */
+		struct json *inspect =
+			container_inspect(session->engine, json_string(item, "Id"), NULL);
+
+		if (inspect && scratch_is_ours(inspect))
+			json_add(list, inspect);
+		else
+			json_free(inspect);
+	}
+	return list;
+}
