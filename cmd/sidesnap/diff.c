@@ -5,14 +5,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/memory.h"
 #include "snapshot/snapshot.h"
 #include "ui/escape.h"
 #include "ui/table.h"
 
+#include "diff_data.h"
 #include "present.h"
 #include "verb.h"
 
@@ -23,6 +24,18 @@ const struct option diff_options_table[] = {
 	 .type = OPTION_PATH,
 	 .value = "PATH",
 	 .help = "what differs in this file: lines of text, ranges of anything else"},
+	{.name = "data", .help = "what changed in the database: rows and definitions"},
+	{.name = "rows",
+	 .type = OPTION_NUMBER,
+	 .value = "N",
+	 .otherwise = "0",
+	 .help = "with --data: show so many rows of each table"},
+	{.name = "definitions", .help = "with --data: show what differs in definitions"},
+	{.name = "timeout",
+	 .type = OPTION_SECONDS,
+	 .value = "TIME",
+	 .otherwise = "10m",
+	 .help = "with --data: how long the databases may take to come up"},
 	{0},
 };
 
@@ -32,21 +45,6 @@ struct listing {
 	bool json, names;
 	bool begun;
 };
-
-static FILE *open_spool(struct error **err)
-{
-	FILE *spool = tmpfile();
-	int fd;
-
-	if (spool)
-		return spool;
-	/* a container may have no place for files */
-	fd = memfd_create("sidesnap-diff", MFD_CLOEXEC);
-	spool = fd < 0 ? NULL : fdopen(fd, "w+");
-	if (!spool)
-		error_set_errno(err, errno, "cannot make a temporary file");
-	return spool;
-}
 
 /* ---- one difference ---- */
 
@@ -186,31 +184,6 @@ static int list_entry(void *context, const struct json *tree, const struct json 
 
 /* ---- the whole ---- */
 
-static int copy_spool(FILE *spool, struct error **err)
-{
-	char block[65536];
-	size_t size;
-
-	if (fflush(spool) != 0 || fseek(spool, 0, SEEK_SET) != 0)
-		return error_set_errno(err, errno, "cannot read a temporary file");
-	while ((size = fread(block, 1, sizeof(block), spool)) > 0)
-		fwrite(block, 1, size, stdout);
-	return ferror(spool) ? error_set_errno(err, errno, "cannot read a temporary file") : 0;
-}
-
-/* The result with "entries" as its last member. */
-static int print_whole_json(const struct json *result, FILE *spool, struct error **err)
-{
-	cleanup_free char *text = json_print(result, false);
-
-	text[strlen(text) - 1] = '\0';
-	printf("%s,\"entries\":[", text);
-	if (copy_spool(spool, err) < 0)
-		return -1;
-	fputs("]}\n", stdout);
-	return 0;
-}
-
 /* "3 added, 1 removed", of what is not 0. */
 static char *count_text(const struct json *object)
 {
@@ -227,12 +200,6 @@ static char *count_text(const struct json *object)
 			add_text(&parts, memory_printf("%lld %s", count, words[i]));
 	}
 	return parts.count ? string_list_join(&parts, ", ") : memory_strdup("nothing");
-}
-
-static char *name_of(const struct json *end)
-{
-	return memory_strdup(
-		json_string_or(end, "reference", json_string_or(end, "container", "?")));
 }
 
 /* Volumes that only one of the two has: their files are not listed. */
@@ -253,8 +220,8 @@ static void print_lone_trees(const struct json *result)
 
 static void note_sum(const struct command *command, const struct json *result)
 {
-	cleanup_free char *from = name_of(json_get(result, "from"));
-	cleanup_free char *to = name_of(json_get(result, "to"));
+	cleanup_free char *from = present_end(json_get(result, "from"));
+	cleanup_free char *to = present_end(json_get(result, "to"));
 	cleanup_free char *a = escape_text(from), *b = escape_text(to), *sum = count_text(result);
 	cleanup_free char *bytes = present_size(result, "changed_bytes");
 	cleanup_free char *time = clock_format_duration((uint64_t)json_int(result, "duration_ms"));
@@ -319,17 +286,25 @@ int verb_diff_run(struct command *command, struct json **result, struct error **
 	struct listing listing = {.json = command->json,
 				  .names = options_has(&command->options, "name-only")};
 	struct diff_sink sink = {.context = &listing};
+	static const char *const data_options[] = {"rows", "definitions", "timeout"};
 	bool stat = options_has(&command->options, "stat");
+	bool data = options_has(&command->options, "data");
 	int status;
 
-	if (stat + listing.names + (content != NULL) > 1)
+	if (stat + listing.names + (content != NULL) + data > 1)
 		return error_set(err, ERROR_USAGE,
-				 "--stat, --name-only and --content exclude each other");
+				 "--stat, --name-only, --content and --data exclude each other");
+	for (size_t i = 0; i < sizeof(data_options) / sizeof(*data_options); i++)
+		if (!data && options_has(&command->options, data_options[i]))
+			return error_set(err, ERROR_USAGE, "--%s is an option of --data",
+					 data_options[i]);
+	if (data)
+		return diff_data_run(command, err);
 	if (content)
 		return run_content(command, content, result, err);
 	if (!stat)
 		sink.entry = list_entry;
-	listing.spool = open_spool(err);
+	listing.spool = io_open_spool(err);
 	if (!listing.spool)
 		return -1;
 	status = snapshot_diff(&command->session, verb_argument(command, 0),
@@ -342,9 +317,9 @@ int verb_diff_run(struct command *command, struct json **result, struct error **
 	if (status == 0 && stat) {
 		*result = STEAL_POINTER(found);
 	} else if (status == 0 && command->json) {
-		status = print_whole_json(found, listing.spool, err);
+		status = present_json_with(found, "entries", listing.spool, err);
 	} else if (status == 0) {
-		status = copy_spool(listing.spool, err);
+		status = present_spool(listing.spool, err);
 		if (status == 0)
 			print_lone_trees(found);
 	}

@@ -287,3 +287,33 @@ void present_help(const struct verb *verb, FILE *file)
 	print_options(file, global_options, NULL);
 	fputs("\n\"sidesnap VERB --help\" says more of one verb.\n", file);
 }
+
+int present_spool(FILE *spool, struct error **err)
+{
+	char block[65536];
+	size_t size;
+
+	if (fflush(spool) != 0 || fseek(spool, 0, SEEK_SET) != 0)
+		return error_set_errno(err, errno, "cannot read a temporary file");
+	while ((size = fread(block, 1, sizeof(block), spool)) > 0)
+		fwrite(block, 1, size, stdout);
+	return ferror(spool) ? error_set_errno(err, errno, "cannot read a temporary file") : 0;
+}
+
+int present_json_with(const struct json *object, const char *key, FILE *spool, struct error **err)
+{
+	cleanup_free char *text = json_print(object, false);
+
+	text[strlen(text) - 1] = '\0';
+	printf("%s,\"%s\":[", text, key);
+	if (present_spool(spool, err) < 0)
+		return -1;
+	fputs("]}\n", stdout);
+	return 0;
+}
+
+char *present_end(const struct json *end)
+{
+	return memory_strdup(
+		json_string_or(end, "reference", json_string_or(end, "container", "?")));
+}

@@ -20,6 +20,18 @@ const char *present_version(void);
 /* present_json(json): To stdout, indented where that is a terminal, one line elsewhere. */
 void present_json(const struct json *json);
 
+/* present_spool(spool, err): To stdout what was written to a file without a name. */
+int present_spool(FILE *spool, struct error **err);
+
+/*
+ * present_json_with(object, key, spool, err): To stdout the object with one member more: the list whose
+ * elements, with "," between, are in ${spool}.
+ */
+int present_json_with(const struct json *object, const char *key, FILE *spool, struct error **err);
+
+/* present_end(end): What "from" or "to" of a comparison is called; to be freed. */
+char *present_end(const struct json *end);
+
 /*
  * present_error(error, json): "sidesnap: MESSAGE" and "hint: ..." on stderr, and with ${json}
  * {"error":{"kind","message","hint"}} on stdout. NULL is an unknown error.

@@ -171,6 +171,8 @@ static const struct example diff_examples[] = {
 	{"sidesnap diff demo:before demo:after", "between two snapshots"},
 	{"sidesnap diff demo:before db --stat", "how much, by volume"},
 	{"sidesnap diff db --content /etc/app.conf", "lines of one file"},
+	{"sidesnap diff --data demo:before demo:after --rows 5",
+	 "rows and definitions of the database"},
 	{0},
 };
 static const struct example cat_examples[] = {
@@ -443,7 +445,13 @@ const struct verb verbs[] = {
 		 "several names, changes are told of the first one. With --content, text of up to 8 MiB "
 		 "is compared by the machine's own `diff -u`; of anything else the ranges that differ "
 		 "are printed, as OFFSET+LENGTH. A name that fits no terminal is "
-		 "escaped; --json has every byte.",
+		 "escaped; --json has every byte.\n\n"
+		 "With --data, what changed in the database: both are booted in scratch containers, "
+		 "closed to the outside and removed afterwards, and read by the database's own tools. "
+		 "Of a container an image is made as by `create`, frozen for a moment; it goes with "
+		 "the comparison. Lines begin with A, D or M, for definitions and, with --rows, for "
+		 "rows; a table says how many rows of each table were added, removed and changed. Rows "
+		 "without a key in common are matched by what they hold.",
 	 .arguments = two_states,
 	 .options = diff_options_table,
 	 .examples = diff_examples,
