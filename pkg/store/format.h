@@ -29,6 +29,12 @@
 #define PACK_CHUNKS_MAX (1U << 20)
 #define PACK_SUFFIX ".pack"
 #define PACK_DIRECTORY "packs"
+/*
+ * What names of packs begin with: in the archive of a layer, which is sorted, those of catalogs are
+ * first, so that they can be had without the data behind them.
+ */
+#define PACK_PREFIX_CATALOG 'c'
+#define PACK_PREFIX_DATA 'd'
 
 #define PACK_HEADER_SIZE 16
 #define PACK_FRAME_SIZE 52
@@ -40,6 +46,14 @@
 
 /* Of a frame. Any other bit is from a newer version. */
 #define FRAME_FLAG_ZSTD 1U
+
+/* Which chunks share frames. */
+enum frame_kind {
+	FRAME_USUAL,
+	FRAME_SCATTERED, /* pieces from all over a file */
+	FRAME_CATALOG,	 /* of catalogs and their lists, which have packs of their own */
+};
+#define FRAME_KINDS 3
 
 /* One record of the frame table. */
 struct frame_record {

@@ -16,14 +16,15 @@ _Static_assert(BATCH_CHUNKS_MAX <= FRAME_CHUNKS_FULL, "a batch fits into a frame
 /* A frame that shrinks by less than this share is stored raw: cheaper to read back. */
 #define GAIN_SHIFT 6
 
-int frame_builder_init(struct frame_builder *builder, struct pack_writer *packs, size_t full,
-		       int level, struct error **err)
+int frame_builder_init(struct frame_builder *builder, struct pack_writer *packs,
+		       enum frame_kind kind, int level, struct error **err)
 {
 	size_t result;
 
 	memset(builder, 0, offsetof(struct frame_builder, chunks));
 	builder->packs = packs;
-	builder->full = full;
+	builder->kind = kind;
+	builder->full = kind == FRAME_SCATTERED ? FRAME_RAW_SCATTERED : FRAME_RAW_MIN;
 	builder->compressor = ZSTD_createCCtx();
 	if (!builder->compressor)
 		return error_set(err, ERROR_FAILED, "no memory for compression");
@@ -64,6 +65,7 @@ static int write_frame(struct frame_builder *builder, const uint8_t *raw, size_t
 		.chunks = builder->chunks,
 		.chunk_sizes = builder->chunk_sizes,
 		.chunk_count = builder->chunk_count,
+		.kind = builder->kind,
 	};
 	size_t result, enough = size - (size >> GAIN_SHIFT) - 1;
 
@@ -95,7 +97,7 @@ static void enter_chunk(struct frame_builder *builder, uint32_t index, uint32_t 
 	builder->chunk_sizes[builder->chunk_count++] = size;
 }
 
-/* A batch of nothing but new chunks of the usual kind. */
+/* A batch of nothing but new chunks of one kind. */
 static bool is_whole_frame(const struct frame_builder *builder, const struct batch *batch,
 			   const uint32_t *claims)
 {
@@ -105,7 +107,7 @@ static bool is_whole_frame(const struct frame_builder *builder, const struct bat
 		if (claims[i] == KNOWN_ALREADY)
 			return false;
 	for (uint32_t i = 0; i < batch->stream_count; i++)
-		if (batch->streams[i].is_scattered)
+		if (batch->streams[i].kind != builder->kind)
 			return false;
 	return true;
 }
@@ -124,12 +126,12 @@ static int gather(struct frame_builder *builder, const uint8_t *data, uint32_t s
 }
 
 int frame_builder_add(struct frame_builder *builder, const struct batch *batch,
-		      const uint32_t *claims, bool scattered, struct error **err)
+		      const uint32_t *claims, struct error **err)
 {
 	const uint8_t *data = batch->data;
 	uint32_t chunk = 0;
 
-	if (!scattered && is_whole_frame(builder, batch, claims)) {
+	if (is_whole_frame(builder, batch, claims)) {
 		if (need_buffers(builder, err) < 0)
 			return -1;
 		for (uint32_t i = 0; i < batch->chunk_count; i++)
@@ -140,7 +142,7 @@ int frame_builder_add(struct frame_builder *builder, const struct batch *batch,
 		const struct batch_stream *stream = &batch->streams[i];
 
 		for (; chunk < stream->first + stream->count; data += batch->refs[chunk++].size) {
-			if (claims[chunk] != KNOWN_ALREADY && stream->is_scattered == scattered &&
+			if (claims[chunk] != KNOWN_ALREADY && stream->kind == builder->kind &&
 			    gather(builder, data, batch->refs[chunk].size, claims[chunk], err) < 0)
 				return -1;
 		}

@@ -17,6 +17,7 @@
 
 struct frame_builder {
 	struct pack_writer *packs;
+	enum frame_kind kind;
 	struct ZSTD_CCtx_s *compressor;
 	size_t full;	 /* raw bytes that make a frame */
 	uint8_t *raw;	 /* gathered: full + CHUNK_SIZE_MAX bytes; NULL: not needed yet */
@@ -28,22 +29,23 @@ struct frame_builder {
 };
 
 /*
- * frame_builder_init(builder, packs, full, level, err):
- * For frames of ${full} raw bytes, FRAME_RAW_MIN at most. Buffers come with the first chunk.
+ * frame_builder_init(builder, packs, kind, level, err):
+ * For frames of FRAME_RAW_MIN raw bytes, FRAME_RAW_SCATTERED for those. Buffers come with the
+ * first chunk.
  */
-int frame_builder_init(struct frame_builder *builder, struct pack_writer *packs, size_t full,
-		       int level, struct error **err);
+int frame_builder_init(struct frame_builder *builder, struct pack_writer *packs,
+		       enum frame_kind kind, int level, struct error **err);
 
 /* frame_builder_release(builder): Free it; what was gathered is dropped. */
 void frame_builder_release(struct frame_builder *builder);
 
 /*
- * frame_builder_add(builder, batch, claims, scattered, err):
+ * frame_builder_add(builder, batch, claims, err):
  * Store those chunks of the batch whose claims[] is an index of the known table, of
- * streams that are ${scattered}, or of those that are not.
+ * streams of the builder's kind.
  */
 int frame_builder_add(struct frame_builder *builder, const struct batch *batch,
-		      const uint32_t *claims, bool scattered, struct error **err);
+		      const uint32_t *claims, struct error **err);
 
 /* frame_builder_flush(builder, err): Write what is gathered, however little. */
 int frame_builder_flush(struct frame_builder *builder, struct error **err);

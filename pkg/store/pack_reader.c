@@ -46,14 +46,18 @@ static int read_at(const struct pack_reader *pack, void *data, size_t size, uint
 	return 0;
 }
 
-static int open_file(struct pack_reader *pack, int directory_fd, const struct pack_info *info,
-		     struct error **err)
+static int check_name(struct pack_reader *pack, const struct pack_info *info, struct error **err)
 {
-	struct stat status;
-
+	memset(pack, 0, sizeof(*pack));
+	pack->fd = -1;
 	if (!is_pack_name(info->name))
 		return error_set(err, ERROR_DAMAGED, "the manifest has an invalid pack name");
 	memcpy(pack->name, info->name, sizeof(pack->name));
+	return 0;
+}
+
+static int open_file(struct pack_reader *pack, int directory_fd, struct error **err)
+{
 	pack->fd = openat(directory_fd, pack->name,
 			  O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (pack->fd < 0 && errno == ENOENT)
@@ -62,6 +66,13 @@ static int open_file(struct pack_reader *pack, int directory_fd, const struct pa
 		return damaged(pack, "it is a symbolic link", err);
 	if (pack->fd < 0)
 		return error_set_errno(err, errno, "cannot open pack %s", pack->name);
+	return 0;
+}
+
+static int check_file(struct pack_reader *pack, const struct pack_info *info, struct error **err)
+{
+	struct stat status;
+
 	if (fstat(pack->fd, &status) < 0)
 		return error_set_errno(err, errno, "cannot examine pack %s", pack->name);
 	if (!S_ISREG(status.st_mode))
@@ -201,17 +212,33 @@ static int check_chunks(const struct pack_reader *pack, struct error **err)
 	return 0;
 }
 
-int pack_reader_open(struct pack_reader *pack, int directory_fd, const struct pack_info *info,
-		     struct error **err)
+static int check_all(struct pack_reader *pack, const struct pack_info *info, struct error **err)
 {
-	memset(pack, 0, sizeof(*pack));
-	pack->fd = -1;
-	if (open_file(pack, directory_fd, info, err) == 0 && check_header(pack, err) == 0 &&
+	if (check_file(pack, info, err) == 0 && check_header(pack, err) == 0 &&
 	    read_tables(pack, info, err) == 0 && check_frames(pack, info->raw_size, err) == 0 &&
 	    check_chunks(pack, err) == 0)
 		return 0;
 	pack_reader_release(pack);
 	return -1;
+}
+
+int pack_reader_open(struct pack_reader *pack, int directory_fd, const struct pack_info *info,
+		     struct error **err)
+{
+	if (check_name(pack, info, err) < 0 || open_file(pack, directory_fd, err) < 0)
+		return -1;
+	return check_all(pack, info, err);
+}
+
+int pack_reader_take(struct pack_reader *pack, int fd, const struct pack_info *info,
+		     struct error **err)
+{
+	if (check_name(pack, info, err) < 0) {
+		close(fd);
+		return -1;
+	}
+	pack->fd = fd;
+	return check_all(pack, info, err);
 }
 
 void pack_reader_release(struct pack_reader *pack)

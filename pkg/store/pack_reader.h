@@ -36,6 +36,10 @@ struct pack_reader {
 int pack_reader_open(struct pack_reader *pack, int directory_fd, const struct pack_info *info,
 		     struct error **err);
 
+/* pack_reader_take(pack, fd, info, err): The same of a file that is open; ${fd} is the pack's from here on. */
+int pack_reader_take(struct pack_reader *pack, int fd, const struct pack_info *info,
+		     struct error **err);
+
 /* pack_reader_release(pack): Close and free. */
 void pack_reader_release(struct pack_reader *pack);
 

@@ -104,12 +104,14 @@ void pack_writer_release(struct pack_writer *writer, bool keep)
 }
 
 /* Begin a pack: an unguessable name, its header written. The lock is held. */
-static struct pack_file *pack_file_new(struct pack_writer *writer, struct error **err)
+static struct pack_file *pack_file_new(struct pack_writer *writer, enum frame_kind kind,
+				       struct error **err)
 {
 	uint8_t header[PACK_HEADER_SIZE];
 	struct pack_file *file = memory_zalloc(sizeof(*file));
 	cleanup_free char *id = text_random_hex(16);
 
+	id[0] = kind == FRAME_CATALOG ? PACK_PREFIX_CATALOG : PACK_PREFIX_DATA;
 	snprintf(file->info.name, sizeof(file->info.name), "%s" PACK_SUFFIX, id);
 	file->fd = openat(writer->directory_fd, file->info.name,
 			  O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -362,17 +364,18 @@ static int ask_permit(struct pack_writer *writer, uint64_t bytes, struct error *
 static struct pack_file *take_place(struct pack_writer *writer, const struct pack_frame *frame,
 				    uint64_t *offset, struct pack_file **full, struct error **err)
 {
-	struct pack_file *file;
+	bool is_catalog = frame->kind == FRAME_CATALOG;
+	struct pack_file **current = is_catalog ? &writer->catalogs : &writer->data, *file;
 
 	pthread_mutex_lock(&writer->lock);
-	file = writer->current;
+	file = *current;
 	if (file && !fits(writer, file, frame)) {
 		*full = file;
 		file = NULL;
 	}
 	if (!file)
-		file = pack_file_new(writer, err);
-	writer->current = file;
+		file = pack_file_new(writer, frame->kind, err);
+	*current = file;
 	if (file && pack_file_enter(file, writer->known, frame, offset, err) < 0)
 		file = NULL;
 	if (file)
@@ -413,9 +416,10 @@ int pack_writer_finish(struct pack_writer *writer, struct pack_info **packs, siz
 {
 	struct pack_info *infos;
 
-	if (writer->current && pack_file_finish(writer, writer->current, err) < 0)
+	if ((writer->data && pack_file_finish(writer, writer->data, err) < 0) ||
+	    (writer->catalogs && pack_file_finish(writer, writer->catalogs, err) < 0))
 		return -1;
-	writer->current = NULL;
+	writer->data = writer->catalogs = NULL;
 	for (size_t i = 0; i < writer->count; i++)
 		if (writer->files[i]->fd >= 0 && pack_file_sync(writer->files[i], err) < 0)
 			return -1;

@@ -22,6 +22,7 @@ struct pack_frame {
 	const uint32_t *chunks;
 	const uint32_t *chunk_sizes; /* they follow one another from offset 0 */
 	size_t chunk_count;
+	enum frame_kind kind;
 };
 
 struct pack_writer {
@@ -36,8 +37,8 @@ struct pack_writer {
 	pthread_cond_t idle;  /* a file has no write under way */
 	struct pack_file **files;
 	size_t count;
-	size_t unsynced; /* finished files whose fd is still open */
-	struct pack_file *current;
+	size_t unsynced;		   /* finished files whose fd is still open */
+	struct pack_file *data, *catalogs; /* that frames are added to; NULL: none yet */
 	atomic_uint_fast64_t stored_bytes;
 };
 

@@ -26,7 +26,8 @@
 struct batch_stream {
 	uint64_t cookie;
 	uint32_t first, count; /* of the batch's chunks */
-	bool last, is_scattered;
+	bool last;
+	enum frame_kind kind;
 };
 
 struct batch {

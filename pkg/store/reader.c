@@ -64,17 +64,19 @@ static int open_packs(struct store *store, int directory_fd, const struct pack_i
 			return -1;
 		store->count++;
 	}
-	/* The largest first: most chunks are found by the first question. */
-	qsort(store->packs, store->count, sizeof(*store->packs), compare_packs);
-	make_filter(store);
 	return 0;
 }
 
-struct store *store_open(int directory_fd, const struct pack_info *packs, size_t count,
-			 size_t cache_size, struct error **err)
+static void index_packs(struct store *store)
+{
+	/* The largest first: most chunks are found by the first question. */
+	qsort(store->packs, store->count, sizeof(*store->packs), compare_packs);
+	make_filter(store);
+}
+
+static struct store *store_new(size_t count, size_t cache_size, struct error **err)
 {
 	struct store *store;
-	cleanup_fd int fd = -1;
 
 	if (count > PACKS_MAX) {
 		error_set(err, ERROR_DAMAGED, "a store of %zu packs, at most %u are possible",
@@ -84,7 +86,16 @@ struct store *store_open(int directory_fd, const struct pack_info *packs, size_t
 	store = memory_zalloc(sizeof(*store));
 	store->packs = memory_zalloc((count + 1) * sizeof(*store->packs));
 	frame_cache_init(&store->cache, cache_size ? cache_size : CACHE_SIZE_DEFAULT);
-	if (count == 0)
+	return store;
+}
+
+struct store *store_open(int directory_fd, const struct pack_info *packs, size_t count,
+			 size_t cache_size, struct error **err)
+{
+	struct store *store = store_new(count, cache_size, err);
+	cleanup_fd int fd = -1;
+
+	if (!store || count == 0)
 		return store;
 	fd = openat(directory_fd, PACK_DIRECTORY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
@@ -97,6 +108,28 @@ struct store *store_open(int directory_fd, const struct pack_info *packs, size_t
 		store_free(store);
 		return NULL;
 	}
+	index_packs(store);
+	return store;
+}
+
+struct store *store_open_files(const int *fds, const struct pack_info *packs, size_t count,
+			       size_t cache_size, struct error **err)
+{
+	struct store *store = store_new(count, cache_size, err);
+
+	for (size_t i = 0; store && i < count; i++) {
+		int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0)
+			error_set_errno(err, errno, "cannot open pack %s", packs[i].name);
+		if (fd < 0 || pack_reader_take(&store->packs[i], fd, &packs[i], err) < 0) {
+			store_free(store);
+			return NULL;
+		}
+		store->count++;
+	}
+	if (store)
+		index_packs(store);
 	return store;
 }
 

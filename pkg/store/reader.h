@@ -27,6 +27,13 @@ struct store;
 struct store *store_open(int directory_fd, const struct pack_info *packs, size_t count,
 			 size_t cache_size, struct error **err);
 
+/*
+ * store_open_files(fds, packs, count, cache_size, err):
+ * The same of ${count} files that are open, one a pack; they are duplicated.
+ */
+struct store *store_open_files(const int *fds, const struct pack_info *packs, size_t count,
+			       size_t cache_size, struct error **err);
+
 /* store_free(store): NULL is ignored. No chunk may be held any more. */
 void store_free(struct store *store);
 CLEANUP_DEFINE(struct store, store_free)

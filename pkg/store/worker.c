@@ -36,9 +36,18 @@ static int process(struct worker *worker, struct batch *batch, struct error **er
 	atomic_fetch_add(&shared->new_chunks, chunks);
 	if (!chunks)
 		return 0;
-	if (frame_builder_add(&worker->frames, batch, worker->claims, false, err) < 0)
-		return -1;
-	return frame_builder_add(&worker->scattered, batch, worker->claims, true, err);
+	for (size_t i = 0; i < FRAME_KINDS; i++)
+		if (frame_builder_add(&worker->frames[i], batch, worker->claims, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int flush(struct worker *worker, struct error **err)
+{
+	for (size_t i = 0; i < FRAME_KINDS; i++)
+		if (frame_builder_flush(&worker->frames[i], err) < 0)
+			return -1;
+	return 0;
 }
 
 static void *run(void *argument)
@@ -55,9 +64,7 @@ static void *run(void *argument)
 		}
 		batch_queue_done(queue, batch);
 	}
-	if (batch_queue_check(queue, NULL) == 0 &&
-	    (frame_builder_flush(&worker->frames, &error) < 0 ||
-	     frame_builder_flush(&worker->scattered, &error) < 0))
+	if (batch_queue_check(queue, NULL) == 0 && flush(worker, &error) < 0)
 		batch_queue_fail(queue, error);
 	return NULL;
 }
@@ -78,6 +85,13 @@ static int start(struct worker *worker)
 	return result;
 }
 
+static void release(struct worker *worker)
+{
+	for (size_t i = 0; i < FRAME_KINDS; i++)
+		frame_builder_release(&worker->frames[i]);
+	free(worker);
+}
+
 struct worker *worker_new(struct worker_shared *shared, int level, struct error **err)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
@@ -88,17 +102,16 @@ struct worker *worker_new(struct worker_shared *shared, int level, struct error 
 		return NULL;
 	}
 	worker->shared = shared;
-	if (frame_builder_init(&worker->frames, &shared->packs, FRAME_RAW_MIN, level, err) == 0 &&
-	    frame_builder_init(&worker->scattered, &shared->packs, FRAME_RAW_SCATTERED, level,
-			       err) == 0) {
+	for (size_t i = 0; i < FRAME_KINDS && result == 0; i++)
+		result = frame_builder_init(&worker->frames[i], &shared->packs, (enum frame_kind)i,
+					    level, err);
+	if (result == 0) {
 		result = start(worker);
 		if (result == 0)
 			return worker;
 		error_set_errno(err, result, "cannot start a thread");
 	}
-	frame_builder_release(&worker->frames);
-	frame_builder_release(&worker->scattered);
-	free(worker);
+	release(worker);
 	return NULL;
 }
 
@@ -107,7 +120,5 @@ void worker_free(struct worker *worker)
 	if (!worker)
 		return;
 	pthread_join(worker->thread, NULL);
-	frame_builder_release(&worker->frames);
-	frame_builder_release(&worker->scattered);
-	free(worker);
+	release(worker);
 }

@@ -25,7 +25,7 @@ struct worker_shared {
 
 struct worker {
 	struct worker_shared *shared;
-	struct frame_builder frames, scattered;
+	struct frame_builder frames[FRAME_KINDS];
 	pthread_t thread;
 	uint32_t claims[BATCH_CHUNKS_MAX];
 };

@@ -164,6 +164,20 @@ static bool is_fixed(enum chunking chunking)
 	return chunking == CHUNKING_FIXED || chunking == CHUNKING_SCATTERED;
 }
 
+static enum frame_kind frame_kind(enum chunking chunking)
+{
+	switch (chunking) {
+	case CHUNKING_SCATTERED:
+		return FRAME_SCATTERED;
+	case CHUNKING_FINE:
+		return FRAME_CATALOG;
+	case CHUNKING_CONTENT:
+	case CHUNKING_FIXED:
+		break;
+	}
+	return FRAME_USUAL;
+}
+
 /* Cut as many chunks as the bytes behind the last cut hold. */
 static void cut(struct store_writer *writer)
 {
@@ -190,7 +204,7 @@ static void close_part(struct store_writer *writer, bool last)
 	stream->first = writer->stream_first;
 	stream->count = batch->chunk_count - writer->stream_first;
 	stream->last = last;
-	stream->is_scattered = writer->chunking == CHUNKING_SCATTERED;
+	stream->kind = frame_kind(writer->chunking);
 	if (last || stream->count)
 		batch->stream_count++;
 	writer->stream_first = batch->chunk_count;

@@ -33,8 +33,8 @@ struct pack_info {
 
 enum chunking {
 	CHUNKING_CONTENT, /* FastCDC, 16/64/256 KiB */
-	CHUNKING_FINE,	/* FastCDC, 4/16/64 KiB: for catalogs, where a record in a chunk changes */
-	CHUNKING_FIXED, /* aligned blocks of block_size, 512 bytes to CHUNK_SIZE_MAX */
+	CHUNKING_FINE, /* FastCDC, 4/16/64 KiB: for catalogs, where a record in a chunk changes; in packs of their own */
+	CHUNKING_FIXED,	    /* aligned blocks of block_size, 512 bytes to CHUNK_SIZE_MAX */
 	CHUNKING_SCATTERED, /* the same, in small frames: pieces that are read one at a time */
 };
 

@@ -156,6 +156,51 @@ static void test_streams_over_many_packs_come_back(void **state)
 	round_trip(3, 13, 1); /* a pack a frame */
 }
 
+/* What catalogs are made of is had from a registry without the data: it comes first in an archive. */
+static void test_catalogs_have_packs_of_their_own(void **state)
+{
+	enum { STREAMS = 40 };
+	struct stream streams[STREAMS];
+	struct directory directory;
+	struct collector collector;
+	struct store_writer *writer;
+	struct pack_info *packs;
+	struct error *error = NULL;
+	uint64_t random = 5;
+	size_t count, catalogs = 0;
+
+	(void)state;
+	directory_make(&directory);
+	collector_init(&collector, STREAMS);
+	writer = open_writer(&directory, &collector, NULL, 3, 0);
+	for (uint64_t i = 0; i < STREAMS; i++) {
+		make_stream(&streams[i], 100 + i, &random);
+		if (i % 2)
+			streams[i].chunking = CHUNKING_FINE;
+		feed(writer, i, &streams[i], &random);
+	}
+	finish(writer, &packs, &count);
+	assert_int_equal(count, 2);
+	for (size_t i = 0; i < count; i++) {
+		bool is_catalog = packs[i].name[0] == PACK_PREFIX_CATALOG;
+		struct store *store = store_open(directory.fd, &packs[i], 1, 0, &error);
+
+		assert_non_null(store);
+		catalogs += is_catalog;
+		assert_true(is_catalog || packs[i].name[0] == PACK_PREFIX_DATA);
+		for (uint64_t j = 1; j < STREAMS && is_catalog; j += 2)
+			check_stream(store, &collector.streams[j], streams[j].data,
+				     streams[j].size);
+		store_free(store);
+	}
+	assert_int_equal(catalogs, 1);
+	for (size_t i = 0; i < STREAMS; i++)
+		free(streams[i].data);
+	free(packs);
+	collector_release(&collector);
+	directory_remove(&directory);
+}
+
 static void test_more_packs_than_wait_for_their_fsync(void **state)
 {
 	size_t size = 50 << 20, count;
@@ -392,6 +437,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_streams_come_back),
 		cmocka_unit_test(test_streams_over_many_packs_come_back),
+		cmocka_unit_test(test_catalogs_have_packs_of_their_own),
 		cmocka_unit_test(test_more_packs_than_wait_for_their_fsync),
 		cmocka_unit_test(test_many_small_streams),
 		cmocka_unit_test(test_equal_chunks_are_stored_once),
