@@ -106,6 +106,7 @@ static int check_removal(const struct removal *removal, const struct json *conta
 	CLEANUP(string_list_release) struct string_list names;
 	cleanup_free char *joined = NULL;
 
+	string_list_init(&names);
 	if (force || removal->tags.count < removal->tag_count)
 		return 0;
 	if (removal->pinned) {
@@ -114,7 +115,6 @@ static int check_removal(const struct removal *removal, const struct json *conta
 	}
 	if (!json_count(users))
 		return 0;
-	string_list_init(&names);
 	json_for_each(item, users)
 		string_list_add(&names, json_string(item, NULL));
 	joined = string_list_join(&names, ", ");
