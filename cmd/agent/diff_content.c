@@ -77,7 +77,7 @@ static int open_side(struct content_side *side, const char *path, struct error *
 	}
 	if (!S_ISREG(side->location.mode)) {
 		error_set(err, ERROR_USAGE, "\"%s\" is no regular file but a %s", path,
-			  entry_type_name(side->location.mode));
+			  catalog_type_name(side->location.mode));
 		return error_hint(err, "without --content all that is below it is compared");
 	}
 	side->is_there = true;

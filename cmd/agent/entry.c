@@ -7,24 +7,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-const char *entry_type_name(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFDIR:
-		return "directory";
-	case S_IFLNK:
-		return "symlink";
-	case S_IFIFO:
-		return "fifo";
-	case S_IFCHR:
-		return "char";
-	case S_IFBLK:
-		return "block";
-	default:
-		return "file";
-	}
-}
-
 struct json *entry_json(const struct catalog_entry *entry)
 {
 	cleanup_free char *time =
@@ -32,7 +14,7 @@ struct json *entry_json(const struct catalog_entry *entry)
 	struct json *json = json_new_object(), *list;
 
 	json_set_bytes(json, "path", entry->path);
-	json_set_string(json, "type", entry_type_name(entry->mode));
+	json_set_string(json, "type", catalog_type_name(entry->mode));
 	json_set_int(json, "mode", entry->mode & 07777);
 	json_set_int(json, "uid", entry->uid);
 	json_set_int(json, "gid", entry->gid);

@@ -51,7 +51,7 @@ static int run_extract(struct extract_job *state, struct error **err)
 		return -1;
 	ready = json_new_object();
 	job_set_path(ready, state->location.path);
-	json_set_string(ready, "type", entry_type_name(state->location.mode));
+	json_set_string(ready, "type", catalog_type_name(state->location.mode));
 	json_set_int(ready, "size", (int64_t)state->location.size);
 	state->totals.expected_bytes = state->location.size;
 	channel_send(WIRE_READY, ready);

@@ -35,6 +35,24 @@ struct catalog_reader {
 	bool previous_is_directory;
 };
 
+const char *catalog_type_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return "directory";
+	case S_IFLNK:
+		return "symlink";
+	case S_IFIFO:
+		return "fifo";
+	case S_IFCHR:
+		return "char";
+	case S_IFBLK:
+		return "block";
+	default:
+		return "file";
+	}
+}
+
 void catalog_root_release(struct catalog_root *root)
 {
 	free(root->refs);

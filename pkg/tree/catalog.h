@@ -43,6 +43,9 @@ struct fingerprint {
 	struct timespec ctime;
 };
 
+/* catalog_type_name(mode): "file", "directory", "symlink", "fifo", "char", "block". */
+const char *catalog_type_name(mode_t mode);
+
 struct content_lists; /* tree/record.h: how a record is stored */
 
 struct attribute { /* an extended attribute, raw */

@@ -281,7 +281,9 @@ int tree_diff(const struct diff_side *from, const struct diff_side *to,
 	      const struct diff_options *options, struct diff_totals *totals, struct error **err)
 {
 	struct merge merge = {
-		.options = options, .totals = totals, .reading = {.budget = READING_BUDGET}};
+		.options = options,
+		.totals = totals,
+		.reading = {.budget = READING_BUDGET, .is_blind = options->no_contents}};
 	int result;
 
 	memset(totals, 0, sizeof(*totals));

@@ -72,6 +72,7 @@ struct diff_side {
 };
 
 struct diff_options {
+	bool no_contents; /* data cannot be read: what may differ is taken to differ */
 	/* One difference, in path order; -1 ends it. */
 	int (*found)(void *context, const struct difference *difference, struct error **err);
 	/* Whether nothing is to be said of a path, as it is not part of both trees. May be NULL. */
@@ -95,6 +96,7 @@ int tree_diff(const struct diff_side *from, const struct diff_side *to,
 /* How much is read to tell what differs. */
 struct diff_reading {
 	bool is_exact;	 /* every byte that may differ is compared */
+	bool is_blind;	 /* nothing is read: what may differ is taken to differ */
 	uint64_t budget; /* bytes that may yet be read only to know better how much differs */
 	uint64_t read_bytes;
 };

@@ -205,6 +205,8 @@ static bool may_read(struct comparison *comparison, uint64_t size)
 {
 	struct diff_reading *reading = comparison->reading;
 
+	if (reading->is_blind)
+		return false;
 	/* the first difference has to be found; all others only say how much */
 	if (reading->is_exact || !comparison->changed)
 		return true;
