@@ -15,6 +15,7 @@
 
 #include "diff_data.h"
 #include "present.h"
+#include "registry.h"
 #include "verb.h"
 
 const struct option diff_options_table[] = {
@@ -36,6 +37,7 @@ const struct option diff_options_table[] = {
 	 .value = "TIME",
 	 .otherwise = "10m",
 	 .help = "with --data: how long the databases may take to come up"},
+	REMOTE_OPTIONS("read both at the registries that A and B name, without their data"),
 	{0},
 };
 
@@ -279,6 +281,33 @@ static void print_ranges(const struct json *result)
 			count == 1 ? "range" : "ranges");
 }
 
+/* Without the images, nobody knows whether one had a file that only the other one's own files name. */
+static void note_own_files(const struct command *command, const struct json *result)
+{
+	json_for_each(tree, json_get(result, "trees"))
+		if (!strcmp(json_string_or(tree, "kind", ""), "own") &&
+		    json_int(tree, "added") + json_int(tree, "removed"))
+			progress_note(command->session.progress,
+				      "own files are compared without the image below them: what "
+				      "counts as added or removed may only have changed");
+}
+
+static int run_remote(struct command *command, const struct remote_options *remote,
+		      const struct diff_sink *sink, struct json **found, struct error **err)
+{
+	const char *from = verb_argument(command, 0), *to = verb_argument(command, 1);
+
+	if (!to) {
+		error_set(err, ERROR_USAGE, "diff --remote needs A and B");
+		return error_hint(err, "\"sidesnap ls --remote REPOSITORY\" shows which came from "
+				       "which");
+	}
+	if (snapshot_diff_remote(&command->session, from, to, remote, sink, found, err) < 0)
+		return -1;
+	note_own_files(command, *found);
+	return 0;
+}
+
 int verb_diff_run(struct command *command, struct json **result, struct error **err)
 {
 	const char *content = options_text(&command->options, "content");
@@ -289,8 +318,16 @@ int verb_diff_run(struct command *command, struct json **result, struct error **
 	static const char *const data_options[] = {"rows", "definitions", "timeout"};
 	bool stat = options_has(&command->options, "stat");
 	bool data = options_has(&command->options, "data");
-	int status;
+	cleanup_free char *password = NULL;
+	struct remote_options remote;
+	int status, is_remote = registry_remote_take(command, &remote, &password, err);
 
+	if (is_remote < 0)
+		return -1;
+	if (is_remote && (content || data))
+		return error_set(
+			err, ERROR_USAGE,
+			"--content and --data need the data, which --remote does not read");
 	if (stat + listing.names + (content != NULL) + data > 1)
 		return error_set(err, ERROR_USAGE,
 				 "--stat, --name-only, --content and --data exclude each other");
@@ -307,8 +344,9 @@ int verb_diff_run(struct command *command, struct json **result, struct error **
 	listing.spool = io_open_spool(err);
 	if (!listing.spool)
 		return -1;
-	status = snapshot_diff(&command->session, verb_argument(command, 0),
-			       verb_argument(command, 1), &sink, &found, err);
+	status = is_remote ? run_remote(command, &remote, &sink, &found, err)
+			   : snapshot_diff(&command->session, verb_argument(command, 0),
+					   verb_argument(command, 1), &sink, &found, err);
 	if (status == 0) {
 		command->exit_code = json_bool(found, "same") ? 0 : 1;
 		note_sum(command, found);

@@ -1,4 +1,4 @@
-/* sidesnap ls: the snapshots that the engine has. */
+/* sidesnap ls: the snapshots that the engine has, or a registry. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -6,11 +6,30 @@
 #include "ui/escape.h"
 
 #include "present.h"
+#include "registry.h"
 #include "rows.h"
 #include "verb.h"
 
+const struct option ls_options_table[] = {
+	REMOTE_OPTIONS("those of REPOSITORY at its registry; with :PATTERN of the tags that fit"),
+	{0},
+};
+
 int verb_ls_run(struct command *command, struct json **result, struct error **err)
 {
+	cleanup_free char *password = NULL;
+	struct remote_options remote;
+	int is_remote = registry_remote_take(command, &remote, &password, err);
+
+	if (is_remote < 0)
+		return -1;
+	if (is_remote && !verb_argument(command, 0)) {
+		error_set(err, ERROR_USAGE, "--remote needs the name of a repository");
+		return error_hint(err, "as in: sidesnap ls --remote registry.example/team/db");
+	}
+	if (is_remote)
+		return snapshot_list_remote(&command->session, verb_argument(command, 0), &remote,
+					    result, err);
 	return snapshot_list(&command->session, verb_argument(command, 0), result, err);
 }
 
@@ -52,6 +71,47 @@ static char *title_of(const struct json *entry, const char *key)
 	return present_title(entry);
 }
 
+/* The tag of the parent where it is in the list, else the parent's id. */
+static void set_parent_name(struct json *entry, const struct json *list)
+{
+	const char *parent = json_string_or(entry, "parent", "");
+	cleanup_free char *name = memory_strndup(*parent ? parent : "-", SHORT_ID);
+
+	json_for_each(other, list) {
+		const char *reference =
+			json_string(json_first(json_get(other, "references")), NULL);
+
+		if (*parent && reference && !strcmp(json_string_or(other, "id", ""), parent)) {
+			const char *colon = strrchr(reference, ':');
+
+			free(name);
+			name = memory_strdup(colon ? colon + 1 : reference);
+			break;
+		}
+	}
+	json_set_string(entry, "parent", name);
+}
+
+static void print_remote(const struct json *result)
+{
+	static const struct row_column columns[] = {
+		{"REFERENCE", TABLE_FLEXIBLE, "references", names_of},
+		{"SOURCE", TABLE_FLEXIBLE, "source", source_of},
+		{"CREATED", TABLE_LEFT, "created", rows_age},
+		{"PARENT", TABLE_LEFT, "parent", NULL},
+		{"DATA", TABLE_RIGHT, "bytes", present_size},
+		{"STORED", TABLE_RIGHT, "stored", present_size},
+		{"SIZE", TABLE_RIGHT, "size", present_size},
+		{"TITLE", TABLE_FLEXIBLE, NULL, title_of},
+		{NULL, TABLE_LEFT, NULL, NULL},
+	};
+	CLEANUP(cleanup_json_free) struct json *list = json_copy(result);
+
+	json_for_each(entry, list)
+		set_parent_name(entry, result);
+	rows_print(list, columns);
+}
+
 void verb_ls_print(const struct command *command, const struct json *result)
 {
 	static const struct row_column columns[] = {
@@ -68,6 +128,8 @@ void verb_ls_print(const struct command *command, const struct json *result)
 
 	if (command->quiet)
 		print_references(result);
+	else if (options_has(&command->options, "remote"))
+		print_remote(result);
 	else
 		rows_print(result, columns);
 }

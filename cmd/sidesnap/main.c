@@ -118,12 +118,9 @@ static int run_verb(struct command *command, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *result = NULL;
 
-	if (!command->verb->without_engine) {
-		command->session.engine = engine_open(command->host, err);
-		if (!command->session.engine)
-			return -1;
-		engine_set_cancel(command->session.engine, &interrupted);
-	}
+	if (!command->verb->without_engine && !options_has(&command->options, "remote") &&
+	    verb_open_engine(command, err) < 0)
+		return -1;
 	if (command->verb->run(command, &result, err) < 0)
 		return -1;
 	progress_free(STEAL_POINTER(command->session.progress));

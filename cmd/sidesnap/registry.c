@@ -1,4 +1,4 @@
-/* Logging in, and what moved: the same for both directions. */
+/* Logging in, and what moved. */
 #include "registry.h"
 
 #include <stdio.h>
@@ -34,6 +34,21 @@ int registry_login_take(const struct command *command, struct registry_login *lo
 		return -1;
 	*login = (struct registry_login){.username = username, .password = *password};
 	return 0;
+}
+
+int registry_remote_take(const struct command *command, struct remote_options *options,
+			 char **password, struct error **err)
+{
+	static const char *const others[] = {"insecure", "username", "password-stdin"};
+	bool is_remote = options_has(&command->options, "remote");
+
+	*options = (struct remote_options){.insecure = options_has(&command->options, "insecure")};
+	for (size_t i = 0; !is_remote && i < sizeof(others) / sizeof(others[0]); i++)
+		if (options_has(&command->options, others[i]))
+			return error_set(err, ERROR_USAGE, "--%s goes with --remote", others[i]);
+	if (!is_remote)
+		return 0;
+	return registry_login_take(command, &options->login, password, err) < 0 ? -1 : 1;
 }
 
 void registry_print(const struct command *command, const struct json *list)

@@ -6,11 +6,26 @@
 #include "ui/escape.h"
 
 #include "present.h"
+#include "registry.h"
 #include "rows.h"
 #include "verb.h"
 
+const struct option show_options_table[] = {
+	REMOTE_OPTIONS("read it at the registry that REF names"),
+	{0},
+};
+
 int verb_show_run(struct command *command, struct json **result, struct error **err)
 {
+	cleanup_free char *password = NULL;
+	struct remote_options remote;
+	int is_remote = registry_remote_take(command, &remote, &password, err);
+
+	if (is_remote < 0)
+		return -1;
+	if (is_remote)
+		return snapshot_show_remote(&command->session, verb_argument(command, 0), &remote,
+					    result, err);
 	return snapshot_show(&command->session, verb_argument(command, 0), result, err);
 }
 
@@ -75,6 +90,8 @@ static void parent_line(const struct json *result)
 		text = memory_printf("%s (which comes from this one: that cannot be)", parent);
 	else if (!*parent)
 		text = memory_strdup("-");
+	else if (!strcmp(state, "unknown"))
+		text = memory_strdup(parent);
 	else if (json_is_object(ancestor))
 		text = memory_printf("%s (not here; the nearest before it: %s)", parent, names);
 	else
@@ -121,6 +138,8 @@ void verb_show_print(const struct command *command, const struct json *result)
 	line("title", json_string(result, "title"));
 	line("id", json_string(result, "id"));
 	line("image", json_string(result, "image"));
+	if (json_get(result, "digest"))
+		line("digest", json_string(result, "digest"));
 	line("created", when);
 	line("kind", json_string(result, "kind"));
 	line("consistency", json_string(result, "consistency"));

@@ -36,7 +36,7 @@ struct verb {
 	const struct option *options;	  /* its own; may be NULL */
 	const struct example *examples;	  /* may be NULL */
 	const char *exit_notes;		  /* may be NULL */
-	bool hidden, without_engine;
+	bool hidden, without_engine;	  /* with --remote none does without being asked */
 	bool compares;	    /* exit code 1 says that things differ: what is damaged is 2 */
 	bool takes_command; /* options end behind the second argument */
 	/*
@@ -66,6 +66,9 @@ int verb_check_arguments(const struct verb *verb, const struct options *options,
 /* verb_argument(command, index): NULL when it was not given. */
 const char *verb_argument(const struct command *command, size_t index);
 
+/* verb_open_engine(command, err): For the session, unless it has one. */
+int verb_open_engine(struct command *command, struct error **err);
+
 /* verb_synopsis(verb): "sidesnap create [OPTION...] TARGET", to be freed. */
 char *verb_synopsis(const struct verb *verb);
 
@@ -77,7 +80,7 @@ char *verb_synopsis(const struct verb *verb);
 extern const struct option create_options_table[], run_options_table[], replace_options_table[],
 	reset_options_table[], undo_options_table[], describe_options_table[],
 	prune_options_table[], diff_options_table[], cp_options_table[], push_options_table[],
-	pull_options_table[];
+	pull_options_table[], ls_options_table[], show_options_table[];
 
 VERB(verb_create);
 VERB(verb_ps);

@@ -47,6 +47,8 @@ static const struct argument optional_target[] = {
 	{.name = "TARGET", .optional = true, .completion = COMPLETE_TARGETS}, {0}};
 static const struct argument optional_name[] = {
 	{.name = "TARGET|REF", .optional = true, .completion = COMPLETE_NAMES}, {0}};
+static const struct argument target_or_repository[] = {
+	{.name = "TARGET|REPOSITORY", .optional = true, .completion = COMPLETE_TARGETS}, {0}};
 static const struct argument one_reference[] = {ARGUMENT_REF, {0}};
 static const struct argument reference_and_name[] = {ARGUMENT_REF, {.name = "NEW"}, {0}};
 static const struct argument references[] = {
@@ -145,6 +147,8 @@ static const struct example ls_examples[] = {
 	{"sidesnap ls", "all snapshots, newest first"},
 	{"sidesnap ls db", "those of one container or service"},
 	{"sidesnap ls --quiet", "references only, one a line"},
+	{"sidesnap ls --remote registry.example/team/db", "those of a repository at a registry"},
+	{"sidesnap ls --remote registry.example/team/db:2026*", "the tags that fit"},
 	{0},
 };
 static const struct example tree_examples[] = {
@@ -166,6 +170,11 @@ static const struct example describe_examples[] = {
 	{"sidesnap describe demo:before --notes \"$(cat notes.txt)\"", "what there is to know"},
 	{0},
 };
+static const struct example show_examples[] = {
+	{"sidesnap show demo:before", "everything that is known of it"},
+	{"sidesnap show --remote registry.example/team/db:monday", "of one that is not here"},
+	{0},
+};
 static const struct example diff_examples[] = {
 	{"sidesnap diff db", "what has changed in db since the snapshot that its data came from"},
 	{"sidesnap diff demo:before demo:after", "between two snapshots"},
@@ -173,6 +182,8 @@ static const struct example diff_examples[] = {
 	{"sidesnap diff db --content /etc/app.conf", "lines of one file"},
 	{"sidesnap diff --data demo:before demo:after --rows 5",
 	 "rows and definitions of the database"},
+	{"sidesnap diff --remote r.example/team/db:mon r.example/team/db:tue",
+	 "without pulling them"},
 	{0},
 };
 static const struct example cat_examples[] = {
@@ -250,17 +261,29 @@ const struct verb verbs[] = {
 	 .description =
 		 "Snapshots that this engine has, newest first; with TARGET those of one "
 		 "container or service, by what its snapshots say of their source, so that it "
-		 "need not exist any more. With --quiet only references.",
-	 .arguments = optional_target,
+		 "need not exist any more. With --quiet only references.\n\n"
+		 "With --remote those of a repository, read at its registry; no engine is needed. Of "
+		 "each tag only the image's manifest and configuration are fetched. Tags that are no "
+		 "snapshots are counted, and not listed. SIZE is that of all layers there. Credentials "
+		 "are those of `docker login`.",
+	 .arguments = target_or_repository,
+	 .options = ls_options_table,
+	 .exit_notes = "with --remote 4 when there is no such repository; 6, 7 and 1 as of push.",
 	 .examples = ls_examples,
 	 .run = verb_ls_run,
 	 .print = verb_ls_print},
 	{.name = "show",
 	 .summary = "show what a snapshot holds",
-	 .description = "Source, consistency, trees, volumes, command and what was left out. The "
-			"manifest is read from the image without starting anything in it; --json "
-			"prints it whole.",
+	 .description =
+		 "Source, consistency, trees, volumes, command and what was left out. The "
+		 "manifest is read from the image without starting anything in it; --json "
+		 "prints it whole.\n\n"
+		 "With --remote all of it is read at the registry that REF names, by tag or by "
+		 "digest (NAME@sha256:...), without the data: some kilobytes. No engine is needed.",
 	 .arguments = one_reference,
+	 .options = show_options_table,
+	 .examples = show_examples,
+	 .exit_notes = "with --remote 3 when it is no snapshot; 6, 7 and 1 as of push.",
 	 .run = verb_show_run,
 	 .print = verb_show_print},
 	{.name = "tree",
@@ -451,7 +474,10 @@ const struct verb verbs[] = {
 		 "Of a container an image is made as by `create`, frozen for a moment; it goes with "
 		 "the comparison. Lines begin with A, D or M, for definitions and, with --rows, for "
 		 "rows; a table says how many rows of each table were added, removed and changed. Rows "
-		 "without a key in common are matched by what they hold.",
+		 "without a key in common are matched by what they hold.\n\n"
+		 "With --remote A and B are read at their registries, the catalogs alone, and no "
+		 "engine is needed. What may differ is then taken to differ, and own files that only one "
+		 "of the two names count as added or removed.",
 	 .arguments = two_states,
 	 .options = diff_options_table,
 	 .examples = diff_examples,
@@ -697,6 +723,19 @@ int verb_check_arguments(const struct verb *verb, const struct options *options,
 			  options->arguments.items[index]);
 		return error_hint(err, "usage: %s", synopsis);
 	}
+	return 0;
+}
+
+int verb_open_engine(struct command *command, struct error **err)
+{
+	struct session *session = &command->session;
+
+	if (session->engine)
+		return 0;
+	session->engine = engine_open(command->host, err);
+	if (!session->engine)
+		return -1;
+	engine_set_cancel(session->engine, session->cancelled);
 	return 0;
 }
 

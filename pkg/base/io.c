@@ -6,8 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -137,6 +137,21 @@ int io_write_file_atomic(int directory_fd, const char *path, const void *data, s
 	if (sync_directory_of(directory_fd, path) < 0)
 		return error_set_errno(err, errno, "cannot sync the directory of \"%s\"", path);
 	return 0;
+}
+
+FILE *io_open_spool(struct error **err)
+{
+	FILE *spool = tmpfile();
+	int fd;
+
+	if (spool)
+		return spool;
+	/* a container may have no place for files */
+	fd = memfd_create("sidesnap-spool", MFD_CLOEXEC);
+	spool = fd < 0 ? NULL : fdopen(fd, "w+");
+	if (!spool)
+		error_set_errno(err, errno, "cannot make a temporary file");
+	return spool;
 }
 
 int io_set_nonblocking(int fd, int on)

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/buffer.h"
@@ -42,6 +43,13 @@ int io_read_file(int directory_fd, const char *path, struct buffer *buffer, stru
  */
 int io_write_file_atomic(int directory_fd, const char *path, const void *data, size_t size,
 			 mode_t mode, struct error **err);
+
+/*
+ * io_open_spool(err):
+ * A file without a name for what is too much for memory; gone when it is closed, or we are. In
+ * memory where there is no place for files. NULL on failure.
+ */
+FILE *io_open_spool(struct error **err);
 
 /* io_set_nonblocking(fd, on): Returns 0 or -1 with errno set. */
 int io_set_nonblocking(int fd, int on);

@@ -160,7 +160,7 @@ static int newest_first(const void *a, const void *b)
 		      json_string_or(right->entry, "id", ""));
 }
 
-static struct json *sorted(const struct json *entries)
+struct json *images_sorted(const struct json *entries)
 {
 	size_t count = json_count(entries), index = 0;
 	cleanup_free struct dated *list = memory_array(NULL, count + 1, sizeof(*list));
@@ -191,7 +191,7 @@ struct json *images_entries(const struct json *images)
 		json_set_int(entry, "committed", json_int(image, "Created"));
 		json_add(entries, entry);
 	}
-	return sorted(entries);
+	return images_sorted(entries);
 }
 
 struct json *images_list(const struct session *session, struct error **err)

@@ -21,6 +21,9 @@
 struct json *images_list(const struct session *session, struct error **err);
 struct json *images_entries(const struct json *images);
 
+/* images_sorted(entries): Copies of them, newest first; to be freed. */
+struct json *images_sorted(const struct json *entries);
+
 /*
  * images_entry(labels, references, image):
  * One entry from the labels and names of an image; to be freed. ${references} may hold

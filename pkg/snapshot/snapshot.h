@@ -198,6 +198,31 @@ int snapshot_push(struct session *session, const struct push_options *options, s
 int snapshot_pull(struct session *session, const struct string_list *references,
 		  const struct registry_login *login, struct json **result, struct error **err);
 
+/* ---- share/remote_*.c: at a registry; session->engine may be NULL ---- */
+
+struct remote_options {
+	struct registry_login login;
+	bool insecure; /* no certificate is asked for, and without TLS it is plain HTTP */
+};
+
+/*
+ * snapshot_list_remote(session, name, options, result, err):
+ * Of a repository, or of those of its tags that fit ${name}'s pattern ("registry.example/team/db:2026*").
+ * As snapshot_list(), with "digest" of each image's manifest; "image" is the digest of its configuration,
+ * "size" that of its layers as they are at the registry. Tags that are no snapshots are left out.
+ */
+int snapshot_list_remote(struct session *session, const char *name,
+			 const struct remote_options *options, struct json **result,
+			 struct error **err);
+
+/*
+ * snapshot_show_remote(session, name, options, result, err): As snapshot_show(), with "digest" and
+ * "fetched" (bytes); "parent_state" is "unknown" where there is a parent.
+ */
+int snapshot_show_remote(struct session *session, const char *name,
+			 const struct remote_options *options, struct json **result,
+			 struct error **err);
+
 /* snapshot_verify(session, reference, result, err): {"reference","ok":true,"packs","chunks","entries","bytes"}; ERROR_DAMAGED. */
 int snapshot_verify(struct session *session, const char *reference, struct json **result,
 		    struct error **err);
@@ -230,6 +255,16 @@ struct diff_sink {
  */
 int snapshot_diff(struct session *session, const char *from, const char *to,
 		  const struct diff_sink *sink, struct json **result, struct error **err);
+
+/*
+ * snapshot_diff_remote(session, from, to, options, sink, result, err):
+ * As snapshot_diff(), of two snapshots at registries, with "digest" of each and "fetched" (bytes). Nothing
+ * but catalogs is read: files that may differ do, and own files that only one of them names are "added"
+ * or "removed", whatever is in the image below. ERROR_UNSUPPORTED: they have no catalogs to be read so.
+ */
+int snapshot_diff_remote(struct session *session, const char *from, const char *to,
+			 const struct remote_options *options, const struct diff_sink *sink,
+			 struct json **result, struct error **err);
 
 /*
  * snapshot_diff_content(session, from, to, path, result, err): One file, by its absolute path.

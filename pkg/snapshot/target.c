@@ -373,7 +373,7 @@ struct json *snapshot_inspect(const struct session *session, const char *referen
 			error_set(err, ERROR_NOT_FOUND, "no snapshot \"%s\"", reference);
 			error_hint(err,
 				   "\"sidesnap ls\" lists the snapshots; one in a registry must be "
-				   "pulled first");
+				   "pulled first, only ls, show and diff read it there: --remote");
 			return NULL;
 		}
 		inspect = image_inspect(session->engine, id, err);

@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import subprocess
+import tempfile
 
 import pytest
 
@@ -16,6 +17,7 @@ from support.api import Engine, EngineError, wait_for
 from support.cli import Sidesnap, binary
 from support.images import PREFIX, Images
 from support.private_engine import NotPossible, PrivateEngine, newer_engine
+from support.registry import PASSWORD, USER, Proxy, Registry, docker_config
 
 counter = itertools.count(1)
 SESSION = f"sst{os.getpid() % 10000}"
@@ -334,3 +336,32 @@ def small_engine():
         pytest.skip(f"needs a private engine: {reason}")
     yield private.engine
     private.stop()
+
+
+# ---- a registry ----
+
+
+@pytest.fixture(scope="module")
+def registry(private_engine):
+    """On the bridge of the tests' engine, so that it must be trusted before it is used."""
+    if not private_engine:
+        left_out("needs a private engine, whose machine this is")
+    found = Registry(f"10.{213 + private_engine.number}.0.1")
+    found.be_trusted()
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def proxy(registry):
+    found = Proxy(registry)
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def login(registry, proxy):
+    """The environment of somebody who is logged in at both."""
+    with tempfile.TemporaryDirectory() as directory:
+        known = (USER, PASSWORD)
+        yield {"DOCKER_CONFIG": docker_config(directory, **{registry.host: known, proxy.host: known})}

@@ -26,26 +26,8 @@ from support.api import Engine, wait_for
 from support.cli import DAMAGED, ENGINE, EXISTS, NOT_FOUND, REFUSED, USAGE, Sidesnap, interrupt
 from support.images import Images
 from support.private_engine import end_with_parent
-from support.registry import PASSWORD, USER, Proxy, Registry, docker_config, free_port
+from support.registry import PASSWORD, USER, docker_config, free_port
 from support.watch import HelperWatch, assert_confined
-
-
-@pytest.fixture(scope="module")
-def registry(private_engine):
-    """On the bridge of the tests' engine, so that it must be trusted before it is used."""
-    if not private_engine:
-        left_out("needs a private engine, whose machine this is")
-    found = Registry(f"10.{213 + private_engine.number}.0.1")
-    found.be_trusted()
-    yield found
-    found.stop()
-
-
-@pytest.fixture(scope="module")
-def proxy(registry):
-    found = Proxy(registry)
-    yield found
-    found.stop()
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +36,6 @@ def far(registry, newer):
     box = Box(newer.engine, Images(newer.engine))
     yield box
     box.close()
-
-
-@pytest.fixture(scope="module")
-def login(registry, proxy):
-    """The environment of somebody who is logged in at both."""
-    with tempfile.TemporaryDirectory() as directory:
-        known = (USER, PASSWORD)
-        yield {"DOCKER_CONFIG": docker_config(directory, **{registry.host: known, proxy.host: known})}
 
 
 @pytest.fixture(scope="module")

@@ -6,19 +6,22 @@
 
 #include "base/memory.h"
 #include "base/path.h"
+#include "snapshot/compare/diff.h"
 #include "snapshot/compare/pair.h"
-#include "snapshot/snapshot.h"
 
 static const char *const counts[] = {"added", "removed",     "changed",	      "metadata",
 				     "types", "added_bytes", "removed_bytes", "changed_bytes"};
 
 #define COUNTS (sizeof(counts) / sizeof(counts[0]))
 
-struct diff {
-	const struct diff_sink *sink;
-	struct json *trees;
-	struct json *tree; /* the one that differences are of now; NULL: none yet */
-};
+void diff_init(struct diff *diff, const struct diff_sink *sink, struct json *result)
+{
+	*diff = (struct diff){
+		.sink = sink,
+		.result = result,
+		.trees = json_set_array(result, "trees"),
+	};
+}
 
 /* Where it is in a container. */
 static void make_absolute(struct json *entry, const struct json *tree)
@@ -60,7 +63,7 @@ static const char *state_of(const struct json *tree, const struct json *totals)
 	return is ? "added" : "removed";
 }
 
-static int take_found(void *context, const struct json *found, struct error **err)
+int diff_take(void *context, const struct json *found, struct error **err)
 {
 	struct diff *diff = context;
 	const struct json *tree = json_get(found, "tree"), *totals = json_get(found, "totals");
@@ -70,7 +73,7 @@ static int take_found(void *context, const struct json *found, struct error **er
 		return 0;
 	}
 	if (!diff->tree)
-		return error_set(err, ERROR_FAILED, "the agent told of files of no tree");
+		return error_set(err, ERROR_FAILED, "there are differences of no tree");
 	if (!totals)
 		return take_entries(diff, json_get(found, "entries"), err);
 	json_set_string(diff->tree, "state", state_of(diff->tree, totals));
@@ -79,8 +82,9 @@ static int take_found(void *context, const struct json *found, struct error **er
 	return 0;
 }
 
-static void sum_up(struct json *result)
+void diff_sum_up(const struct diff *diff)
 {
+	struct json *result = diff->result;
 	bool is_same = true;
 
 	for (size_t i = 0; i < COUNTS; i++) {
@@ -103,21 +107,21 @@ int snapshot_diff(struct session *session, const char *from, const char *to,
 	struct json *job = json_new_object(), *done = NULL, *object = json_new_object();
 	uint64_t started_ms = clock_monotonic_ms();
 	CLEANUP(cleanup_pair_free) struct pair *pair = pair_open(session, from, to, err);
-	struct diff diff = {.sink = sink};
+	struct diff diff;
 
 	if (!pair)
 		return -1;
 	pair_describe(pair, object);
-	diff.trees = json_set_array(object, "trees");
+	diff_init(&diff, sink, object);
 	json_set_string(job, "operation", "diff");
-	helper_listen(pair_helper(pair), take_found, &diff);
+	helper_listen(pair_helper(pair), diff_take, &diff);
 	if (pair_start(pair, job, err) < 0 || pair_finish(pair, &done, err) < 0) {
 		const char *a, *b;
 
 		pair_names(pair, &a, &b);
 		return error_prefix(err, "cannot compare \"%s\" with \"%s\"", a, b);
 	}
-	sum_up(object);
+	diff_sum_up(&diff);
 	json_set_int(object, "records", json_int(done, "records"));
 	json_set_int(object, "skipped", json_int(done, "skipped"));
 	json_set_int(object, "read_bytes", json_int(done, "read_bytes"));

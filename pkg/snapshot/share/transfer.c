@@ -148,27 +148,35 @@ static const char *verb(const struct transfer *transfer)
 	return transfer->direction == TRANSFER_PUSH ? "push" : "pull";
 }
 
-/* The header for a host; what docker has for it and cannot be read is only a warning, as in docker. */
-static int log_in(struct transfer *transfer, const char *host, struct error **err)
+int transfer_credentials(struct session *session, const struct registry_login *login,
+			 const char *host, struct credentials *found, struct error **err)
 {
-	struct credentials found = {0};
 	struct error *problem = NULL;
-	cleanup_free char *header = NULL;
 
-	if (json_get(transfer->headers, host))
-		return 0;
-	if (transfer->login->username) {
-		found.username = memory_strdup(transfer->login->username);
-		found.password = memory_strdup(transfer->login->password);
-	} else if (credentials_find(host, transfer->session->cancelled, &found, &problem) < 0) {
+	if (login->username) {
+		found->username = memory_strdup(login->username);
+		found->password = memory_strdup(login->password);
+	} else if (credentials_find(host, session->cancelled, found, &problem) < 0) {
 		if (problem->kind == ERROR_CANCELLED) {
 			error_append(err, problem);
 			return -1;
 		}
-		progress_warn(transfer->session->progress, "%s; going on without",
-			      problem->message);
+		progress_warn(session->progress, "%s; going on without", problem->message);
 		error_free(problem);
 	}
+	return 0;
+}
+
+/* The header for a host. */
+static int log_in(struct transfer *transfer, const char *host, struct error **err)
+{
+	struct credentials found = {0};
+	cleanup_free char *header = NULL;
+
+	if (json_get(transfer->headers, host))
+		return 0;
+	if (transfer_credentials(transfer->session, transfer->login, host, &found, err) < 0)
+		return -1;
 	header = credentials_header(host, &found);
 	json_set_string(transfer->headers, host, header);
 	credentials_release(&found);

@@ -6,6 +6,7 @@
 #define SIDESNAP_SNAPSHOT_TRANSFER_H
 
 #include "base/json.h"
+#include "remote/credentials.h"
 #include "snapshot/reference.h"
 #include "snapshot/snapshot.h"
 
@@ -18,6 +19,13 @@ struct transfer {
 	const struct registry_login *login;
 	struct json *headers; /* X-Registry-Auth by host */
 };
+
+/*
+ * transfer_credentials(session, login, host, found, err): Who we are at a registry. What docker has for it and
+ * cannot be read is only a warning, as in docker; -1 when a person has interrupted.
+ */
+int transfer_credentials(struct session *session, const struct registry_login *login,
+			 const char *host, struct credentials *found, struct error **err);
 
 void transfer_init(struct transfer *transfer, struct session *session,
 		   enum transfer_direction direction, const struct registry_login *login);

@@ -101,14 +101,26 @@ http:
             return False
 
     def get(self, path):
-        request = urllib.request.Request(f"https://{self.host}{path}")
+        return self.request(path).read()
+
+    def fetch(self, path, headers):
+        """Status, headers and body of whatever it answers to Accept and Range."""
+        kept = {k: v for k, v in headers.items() if k.lower() in ("accept", "range")}
+        try:
+            answer = self.request(path, kept)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            return answer.status, dict(answer.headers.items()), answer.read()
+
+    def request(self, path, headers=None):
+        request = urllib.request.Request(f"https://{self.host}{path}", headers=headers or {})
         token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         request.add_header("Authorization", f"Basic {token}")
         direct = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.context())
         )
-        with direct.open(request, timeout=10) as answer:
-            return answer.read()
+        return direct.open(request, timeout=10)
 
     def tags(self, repository):
         try:
@@ -143,7 +155,7 @@ class Proxy:
     """
     Plain HTTP on 127.0.0.1, which engines accept, before a registry. Actions: "status" (answers value),
     "cut" (closes without an answer), "cut-answer" (closes after value bytes of it), "flip" (changes a byte
-    of the answer), "flip-request" (of what is sent), "stall" (waits value seconds, then closes).
+    of the answer, at value or in the middle), "flip-request" (of what is sent), "stall" (waits value seconds, then closes).
     """
 
     def __init__(self, registry):
@@ -233,7 +245,7 @@ class Proxy:
                 found = link.getresponse()
                 data = found.read()
                 if action == "flip":
-                    data = flip(data)
+                    data = flip(data, fault.value)
                 cut = fault.value if action == "cut-answer" else None
                 self.answer(found.status, dict(found.getheaders()), data, cut)
                 link.close()
@@ -264,9 +276,9 @@ class Proxy:
         return Handler
 
 
-def flip(data):
-    middle = len(data) // 2
-    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :] if data else data
+def flip(data, at=None):
+    at = len(data) // 2 if at is None else min(at, len(data) - 1)
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] if data else data
 
 
 def docker_config(directory, **auths):
