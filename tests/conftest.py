@@ -44,6 +44,7 @@ ORDER = [
     "test_diff",
     "test_extract",
     "test_share",
+    "test_hostile",
     "test_reset_engine",
     "test_chain",
     "test_concurrent",
@@ -52,7 +53,7 @@ ORDER = [
 
 
 # What is dear to set up (big images, a set of snapshots for all tests of a file) is set up by one process.
-WHOLE = {"test_postgres", "test_compose", "test_redis", "test_history", "test_share"}
+WHOLE = {"test_postgres", "test_compose", "test_redis", "test_history", "test_share", "test_hostile"}
 
 
 def file_of(item):

@@ -5,62 +5,32 @@ refuses, breaks off or sends something else.
 """
 
 import base64
+import collections
 import contextlib
-import io
 import json
 import os
+import shutil
 import socket
 import struct
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 
 import pytest
 
-from conftest import Box, booted, left_out
+from conftest import Box, booted
 from support import trees
-from support.trees import Facts
 from support.api import Engine, wait_for
 from support.cli import DAMAGED, ENGINE, EXISTS, NOT_FOUND, REFUSED, USAGE, Sidesnap, interrupt
 from support.images import Images
 from support.private_engine import end_with_parent
 from support.registry import PASSWORD, USER, docker_config, free_port
-from support.watch import HelperWatch, assert_confined
-
-
-@pytest.fixture(scope="module")
-def far(registry, newer):
-    """A box on an engine that has nothing: neither the tests' images nor the first engine's."""
-    box = Box(newer.engine, Images(newer.engine))
-    yield box
-    box.close()
-
-
-@pytest.fixture(scope="module")
-def near(engine, images, login):
-    """A box with a container and two snapshots of it; its command is logged in."""
-    box = Box(engine, images)
-    box.sidesnap = Sidesnap(engine.host, env=login)
-    volume = box.volume("data", lambda path: trees.write(trees.join(path, "file"), trees.noise(3 << 20)))
-    box.db = box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")], StopSignal="SIGKILL")
-    box.first, box.second = f"{box.name('db')}:first", f"{box.name('db')}:second"
-    box.results = [box.sidesnap.create(box.db.name, box.first, "-m", "the beginning")]
-    box.db.exec("echo more >/data/more; echo own >/etc/own")
-    box.results.append(box.sidesnap.create(box.db.name, box.second))
-    yield box
-    box.close()
+from support.sharing import empty, far, near, team
 
 
 def version(tag):
     return tag.partition(":")[2]
-
-
-@pytest.fixture
-def team(registry, request):
-    """A repository of the test's own at the registry."""
-    return f"{registry.host}/team/{request.node.originalname.replace('_', '-')}"
 
 
 @pytest.fixture
@@ -326,13 +296,6 @@ def fresh(near, size=300000):
     return near.sidesnap.create(near.db.name, f"{near.name('fresh')}:f{near.number_of_fresh}")["reference"]
 
 
-def empty(far):
-    for container in far.engine.containers():
-        far.engine.remove_container(container["Id"])
-    for tag in far.engine.tags():
-        far.engine.remove_image(tag)
-
-
 def assert_nothing_is_half_done(near, registry, broken, tags):
     """No name here that was not here, and none there."""
     assert near.engine.tags() == tags
@@ -442,171 +405,65 @@ def tagged(engine):
     return [(tag, image) for image, tags in engine.images().items() for tag in tags]
 
 
-# ---- snapshots from somebody else ----
-
-ESCAPES = "\x1b]0;evil\x07\x1b[2Jtitle\x9b31m"
-TOUCH = "touch /pwned /data/pwned /dev/sidesnap/0/pwned"
-
-
-def forge(near, repository, tag, files=None, **changes):
-    """An image like the second snapshot with other files and another configuration, at the registry only."""
-    made = near.engine.create(near.name("forge"), near.second)
-    if files:
-        data = io.BytesIO()
-        with tarfile.open(fileobj=data, mode="w") as tar:
-            for name, content in files.items():
-                member = tarfile.TarInfo(name)
-                if isinstance(content, str):
-                    member.type, member.linkname = tarfile.SYMTYPE, content
-                else:
-                    member.size = len(content)
-                tar.addfile(member, io.BytesIO(content) if isinstance(content, bytes) else None)
-        near.engine.call("PUT", f"/containers/{made.id}/archive", {"path": "/"}, data.getvalue())
-    config = {**near.engine.image(near.second)["Config"], **changes}
-    near.engine.json("POST", "/commit", {"container": made.id, "repo": repository, "tag": tag}, config)
-    made.remove()
-    near.sidesnap("push", f"{repository}:{tag}")
-    near.engine.remove_image(f"{repository}:{tag}")
-    return f"{repository}:{tag}"
-
-
-@pytest.fixture
-def victim(near, far, registry, team, login):
-    """On the far engine a container with data of its own, made from a good snapshot that was pulled."""
-    empty(far)
-    far.sidesnap = Sidesnap(far.engine.host, env=login)
-    near.sidesnap("push", near.second, "--to", f"{team}:good")
-    far.sidesnap("pull", f"{team}:good")
-    volume = far.volume(f"victim{len(far.engine.volumes())}")
-    container = far.boot("victim", f"{team}:good", mounts=[(volume, "/data")], StopSignal="SIGKILL")
-    container.volume = volume
-    container.exec("echo mine >/data/mine; rm /data/file")
-    yield container
-    empty(far)
-
-
-def assert_nothing_was_executed(far, victim):
-    names = os.listdir(far.path(victim.volume))
-    assert "pwned" not in names, names
-    assert victim.exec("ls /pwned", check=False)[0] != 0
-
-
-def test_hostile_configuration(near, far, victim, team, registry):
-    """Its own health check, ONBUILD, entrypoint, variables, and labels that would take a terminal over."""
-    labels = dict(near.engine.image(near.second)["Config"]["Labels"])
-    labels.update({key: ESCAPES for key in ("sidesnap.title", "sidesnap.notes", "sidesnap.source.container",
-                                            "sidesnap.driver", "sidesnap.consistency", "sidesnap.created")})
-    evil = forge(
-        near, team, "evil", Labels=labels, OnBuild=[f"RUN {TOUCH}"], Entrypoint=["/bin/sh", "-c", TOUCH],
-        Healthcheck={"Test": ["CMD-SHELL", TOUCH], "Interval": 100000000, "Retries": 9},
-        Env=["PATH=/data:/bin", "LD_PRELOAD=/data/evil.so", "SIDESNAP_RESTORE=replace"], User="1000",
-        Volumes={"/data": {}, "/etc": {}}, WorkingDir="/data",
-    )
-    sidesnap = far.sidesnap
-    looks = ("pull", evil), ("ls",), ("show", evil), ("tree",), ("log", evil), ("verify", evil), ("ps",)
-    with HelperWatch(far.engine) as watch:
-        for words in looks:
-            result = sidesnap(*words, "-v")
-            assert not {"\x1b", "\x07", "\x9b"} & set(result.out + result.err), (words, result)
-        sidesnap("reset", victim.name, evil, "--no-safety", "--yes")
-        time.sleep(0.3)
-    for inspect in watch.creating():
-        # An image's variables are those of its containers; the agent is static and reads none here.
-        assert_confined({**inspect, "Config": {**inspect["Config"], "Env": []}})
-    assert watch.volumes <= {"sidesnap-state"}, "none is made for what its image declares"
-    trees.assert_same(near_copy(near), far.path(victim.volume))
-    assert_nothing_was_executed(far, victim)
-
-
-def near_copy(near):
-    """A volume with what the second snapshot holds, booted from it once."""
-    if not hasattr(near, "copy_volume"):
-        near.copy_volume = near.volume("second-copy")
-        near.boot("second-copy", near.second, mounts=[(near.copy_volume, "/data")]).remove()
-    return near.path(near.copy_volume)
-
-
-def test_hostile_store_is_a_link(near, far, victim, team):
-    """`/.sidesnap` and what is in it lead elsewhere: nothing of it is followed."""
-    elsewhere = {
-        "store": {".sidesnap": "/etc"},
-        "packs": {".sidesnap/packs": "/proc/1/root/etc"},
-        "manifest": {".sidesnap/manifest.json": "/proc/self/environ"},
-    }
-    before = sorted(os.listdir(far.path(victim.volume)))
-    for tag, files in elsewhere.items():
-        evil = forge(near, team, tag, files)
-        far.sidesnap("pull", evil)
-        result = far.sidesnap("verify", evil, code=None)
-        assert result.code in (DAMAGED, 2, REFUSED), (tag, result)
-        result = far.sidesnap("reset", victim.name, evil, "--yes", code=None)
-        assert result.code in (DAMAGED, 2, REFUSED), (tag, result)
-        assert sorted(os.listdir(far.path(victim.volume))) == before, tag
-        assert victim.status() == "running"
-        far.sidesnap("show", evil, code=None)
-    assert_nothing_was_executed(far, victim)
-
-
-def test_hostile_content(near, far, victim, team):
-    """A handful of changed bytes; unit tests of catalogs, packs and manifests try ten thousand of each."""
-    made = near.engine.create(near.name("read"), near.second)
-    with made.archive("/.sidesnap") as tar:
-        members = [m for m in tar if m.isreg() and not m.name.endswith("/agent")]
-        files = {m.name: tar.extractfile(m).read() for m in members}
-    made.remove()
-    for number, name in enumerate(sorted(files)):
-        place = len(files[name]) * (number + 1) // (len(files) + 1)
-        changed = bytearray(files[name])
-        changed[place] ^= 1 << number % 8
-        evil = forge(near, team, f"changed{number}", {name: bytes(changed)})
-        far.sidesnap("pull", evil)
-        far.sidesnap.fails(DAMAGED, "verify", evil)
-        victim.exec("echo mine >/data/mine")
-        before = Facts(far.path(victim.volume))
-        result = far.sidesnap("reset", victim.name, evil, "--yes", code=None)
-        assert result.code in (0, DAMAGED) and victim.status() == "running", (name, result)
-        if result.code:
-            before.assert_equal(Facts(far.path(victim.volume)), f" after a reset that failed: {name}")
-        else:
-            trees.assert_same(near_copy(near), far.path(victim.volume))
-
-
 # ---- other engines ----
 
 
 @pytest.fixture(params=os.environ.get("SIDESNAP_TEST_HOSTS", "").split() or [None])
-def other(request, proxy):
-    """As in test_other_engines; one with a network of its own gets a way to the registry's proxy."""
+def other(request, registry):
+    """As in test_other_engines; one with a network or files of its own gets a way to the registry."""
     if request.param is None:
         pytest.skip("SIDESNAP_TEST_HOSTS names no engines")
     engine = Engine(request.param)
     assert engine.ping(), f"{request.param} does not answer"
-    if "Podman" in json.dumps(engine.json("GET", "/version")):
-        pytest.skip("podman takes a registry without TLS only where its registries.conf says so")
     box = Box(engine, Images(engine))
-    with way_to(engine, proxy):
+    with trust_of(engine, registry), way_to(engine, registry):
         yield box
         box.close()
         for tag in engine.tags():
-            if tag.startswith(proxy.host):
+            if tag.startswith(registry.host):
                 engine.remove_image(tag)
 
 
-@contextlib.contextmanager
-def way_to(engine, proxy):
-    """The port of the proxy in the network of the engine's process, through a unix socket."""
+def process_of(engine):
     with socket.socket(socket.AF_UNIX) as probe:
         probe.connect(engine.path)
-        process = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-    if os.stat(f"/proc/{process}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
+        return struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+
+
+@contextlib.contextmanager
+def trust_of(engine, registry):
+    """The registry's certificate among the files that the engine's process sees; podman, too, looks there."""
+    folder = f"/proc/{process_of(engine)}/root{registry.trust}"
+    if os.path.exists(folder):
         yield
         return
-    port = proxy.host.partition(":")[2]
-    with tempfile.TemporaryDirectory() as directory:
+    os.makedirs(folder)
+    shutil.copy(registry.path("cert.pem"), os.path.join(folder, "ca.crt"))
+    yield
+    shutil.rmtree(folder)
+
+
+def network_of(process):
+    """That of most of its threads: podman leaves some of them in the networks of its containers."""
+    threads = [f"/proc/{process}/task/{name}/ns/net" for name in os.listdir(f"/proc/{process}/task")]
+    networks = collections.Counter(os.readlink(path) for path in threads)
+    return next(path for path in threads if os.readlink(path) == networks.most_common(1)[0][0])
+
+
+@contextlib.contextmanager
+def way_to(engine, registry):
+    """The registry's address in the network of the engine's process, through a unix socket."""
+    network = network_of(process_of(engine))
+    if os.stat(network).st_ino == os.stat("/proc/self/ns/net").st_ino:
+        yield
+        return
+    with open(network) as file, tempfile.TemporaryDirectory() as directory:
+        enter = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{file.fileno()}"]
+        address = [registry.address + "/32", "dev", "lo"]
+        subprocess.run([*enter, "ip", "address", "add", *address], check=True)
         middle = os.path.join(directory, "socket")
-        outer = [sys.executable, "-c", RELAY, "unix", middle, "tcp", port]
-        enter = ["nsenter", "-t", str(process), "-n"]
-        inner = [*enter, sys.executable, "-c", RELAY, "tcp", port, "unix", middle]
+        outer = [sys.executable, "-c", RELAY, "unix", middle, "tcp", registry.host]
+        inner = [*enter, sys.executable, "-c", RELAY, "tcp", registry.host, "unix", middle]
         relays = []
         for command in (outer, inner):
             relays.append(subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=end_with_parent))
@@ -615,12 +472,15 @@ def way_to(engine, proxy):
         for relay in relays:
             relay.kill()
             relay.wait()
+        subprocess.run([*enter, "ip", "address", "delete", *address], check=True)
 
 
 RELAY = """
 import socket, sys, threading
 def make(kind): return socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET)
-def address(kind, value): return value if kind == "unix" else ("127.0.0.1", int(value))
+def address(kind, value):
+    host, _, port = value.rpartition(":")
+    return value if kind == "unix" else (host, int(port))
 kind, value, to, target = sys.argv[1:]
 server = make(kind); server.bind(address(kind, value)); server.listen(64)
 print("ready", flush=True)
@@ -639,31 +499,32 @@ while True:
 """
 
 
-def test_there_and_back_with_other_engines(near, other, registry, proxy, broken, login):
+def test_there_and_back_with_other_engines(near, other, registry, team, login):
     """As test_there_and_back; bytes are counted at the registry, as engines count layers differently."""
-    near.sidesnap("push", near.second, "--to", f"{broken}:v1")
+    repository = f"{team}-{other.number}"
+    near.sidesnap("push", near.second, "--to", f"{repository}:v1")
     sidesnap = Sidesnap(other.engine.host, env=login)
-    pulled = sidesnap.json("pull", f"{broken}:v1")["pulled"][0]
+    pulled = sidesnap.json("pull", f"{repository}:v1")["pulled"][0]
     assert pulled["id"] == near.results[1]["id"]
-    assert sidesnap.json("verify", f"{broken}:v1")["ok"]
+    assert sidesnap.json("verify", f"{repository}:v1")["ok"]
     volume = other.volume("data")
-    copy = other.boot("copy", f"{broken}:v1", mounts=[(volume, "/data")], StopSignal="SIGKILL")
+    copy = other.boot("copy", f"{repository}:v1", mounts=[(volume, "/data")], StopSignal="SIGKILL")
     sums = copy.exec("cd /data && md5sum file more /etc/own")
     copy.exec("rm /data/file; echo gone >/data/more")
-    sidesnap("reset", copy.name, f"{broken}:v1", "--no-safety")
+    sidesnap("reset", copy.name, f"{repository}:v1", "--no-safety")
     assert copy.exec("cd /data && md5sum file more /etc/own") == sums
     copy.exec("head -c 200000 /dev/urandom >/data/new")
-    made = sidesnap.create(copy.name, f"{broken}:v2")
+    made = sidesnap.create(copy.name, f"{repository}:v2")
     assert made["parent"] == near.results[1]["id"]
     before = registry.stored()
-    sidesnap("push", f"{broken}:v2")
+    sidesnap("push", f"{repository}:v2")
     grown = registry.stored() - before
     print(f"{made['stored_bytes']} bytes of packs, {grown} more at the registry")
     assert grown <= made["stored_bytes"] + 65536
-    near.sidesnap("pull", f"{broken}:v2")
-    assert near.sidesnap.json("show", f"{broken}:v2")["ancestor"]["id"] == near.results[1]["id"]
-    back = near.boot("back", f"{broken}:v2")
+    near.sidesnap("pull", f"{repository}:v2")
+    assert near.sidesnap.json("show", f"{repository}:v2")["ancestor"]["id"] == near.results[1]["id"]
+    back = near.boot(f"back{other.number}", f"{repository}:v2")
     assert back.exec("cd /data && md5sum file more /etc/own && stat -c %s new") == sums + "200000\n"
-    sidesnap.fails(NOT_FOUND, "pull", f"{broken}:none", says="check the name")
-    sidesnap.fails(REFUSED, "push", f"{broken}:v2", "--to", f"{broken}-x:v2", "-u", USER, "--password-stdin",
+    sidesnap.fails(NOT_FOUND, "pull", f"{repository}:none", says="check the name")
+    sidesnap.fails(REFUSED, "push", f"{repository}:v2", "--to", f"{repository}-x:v2", "-u", USER, "--password-stdin",
                    input=b"wrong", says="check the name and the password")

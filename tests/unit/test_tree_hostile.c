@@ -6,6 +6,7 @@
 
 #define MUTATIONS 10000
 #define CHUNK_BYTES 5000
+#define CRAFTED_MOST 16
 
 struct arena {
 	struct scratch scratch;
@@ -69,7 +70,7 @@ static struct catalog_entry entry_of(const char *path, mode_t mode)
 }
 
 /* Each of these must be refused before it does what it is made for. */
-static void test_crafted(void **state)
+static void add_crafted(struct raw_catalogs *raw)
 {
 	static const struct content stored = {.kind = CONTENT_HASH, .length = 3};
 	struct catalog_entry root = entry_of("", S_IFDIR | 0755);
@@ -85,37 +86,88 @@ static void test_crafted(void **state)
 		{root, entry_of("l", S_IFLNK | 0777), entry_of("m", S_IFLNK | 0777)},
 	};
 	static const size_t counts[] = {2, 3, 2, 2, 3, 2, 2, 2, 3};
-	struct error *error = NULL;
-	struct raw_catalogs raw;
-	struct arena arena;
 	struct buffer stream;
 
-	(void)state;
 	evil[6][1].hardlink = "../outside/canary";
 	evil[7][1].size = 3;
 	evil[7][1].contents = &stored;
 	evil[7][1].content_count = 1;
 	evil[8][1].flags = ENTRY_LINKED;
 	evil[8][2].hardlink = "l/canary";
-	arena_make(&arena);
-	raw_open(&raw, arena.scratch.fd, 16);
 	buffer_init(&stream, 1U << 20);
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		buffer_clear(&stream);
 		encode_catalog(&stream, evil[i], counts[i], 0);
-		raw_add(&raw, stream.data, stream.size);
+		raw_add(raw, stream.data, stream.size);
 	}
 	buffer_clear(&stream);
 	encode_catalog(&stream, evil[1], 1, CATALOG_PARTIAL);
-	raw_add(&raw, stream.data, stream.size);
+	raw_add(raw, stream.data, stream.size);
+	buffer_release(&stream);
+}
+
+static void test_crafted(void **state)
+{
+	struct error *error = NULL;
+	struct raw_catalogs raw;
+	struct arena arena;
+
+	(void)state;
+	arena_make(&arena);
+	raw_open(&raw, arena.scratch.fd, CRAFTED_MOST);
+	add_crafted(&raw);
 	raw_finish(&raw);
 	for (size_t i = 0; i < raw.count; i++) {
 		must_fail(restore(&arena, &raw, i, &error), &error, ERROR_DAMAGED);
 		arena_check(&arena);
 	}
-	buffer_release(&stream);
 	raw_release(&raw);
 	arena_remove(&arena);
+}
+
+/*
+ * For the tests of whole snapshots: ${folder} has the manifest.json of a good one. For each of those
+ * catalogs it gets a folder N with that manifest, sealed anew, of which every tree has this catalog,
+ * and "store" with their packs; N and the hash of each manifest are printed.
+ */
+static int write_crafted(const char *folder)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct raw_catalogs raw;
+
+	assert_true(fd >= 0);
+	raw_open(&raw, fd, CRAFTED_MOST);
+	add_crafted(&raw);
+	raw_finish(&raw);
+	for (size_t i = 0; i < raw.count; i++) {
+		struct error *error = NULL;
+		struct manifest manifest;
+		struct hash hash;
+		char name[16], text[HASH_HEX_SIZE];
+		int out;
+
+		manifest_init(&manifest);
+		must(manifest_read(&manifest, fd, NULL, &error), &error);
+		for (size_t j = 0; j < manifest.tree_count; j++) {
+			struct tree_record *tree = &manifest.trees[j];
+
+			catalog_root_release(&tree->root);
+			catalog_root_copy(&tree->root, &raw.roots[i]);
+			hash_data(&tree->hash, &i,
+				  sizeof(i)); /* no volume is taken to have it already */
+		}
+		manifest_add_packs(&manifest, raw.packs, raw.pack_count);
+		snprintf(name, sizeof(name), "%zu", i);
+		out = make_directory(fd, name);
+		must(manifest_write(&manifest, out, &hash, &error), &error);
+		hash_format(&hash, text);
+		printf("%zu %s\n", i, text);
+		manifest_release(&manifest);
+		close(out);
+	}
+	raw_release(&raw);
+	close(fd);
+	return 0;
 }
 
 /* A link that the catalog makes is never gone through, whatever was there before. */
@@ -284,7 +336,7 @@ static void test_mutations(void **state)
 	arena_remove(&arena);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_crafted),
@@ -292,5 +344,5 @@ int main(void)
 		cmocka_unit_test(test_mutations),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return argc > 1 ? write_crafted(argv[1]) : cmocka_run_group_tests(tests, NULL, NULL);
 }

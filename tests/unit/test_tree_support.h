@@ -488,6 +488,7 @@ struct raw_catalogs {
 	struct buffer list;
 	struct store *store;
 	struct pack_info *packs;
+	size_t pack_count;
 };
 
 static UNUSED int raw_sink(void *context, uint64_t cookie, const struct chunk_ref *refs,
@@ -550,10 +551,9 @@ static UNUSED size_t raw_add(struct raw_catalogs *raw, const void *bytes, size_t
 static UNUSED void raw_finish(struct raw_catalogs *raw)
 {
 	struct error *error = NULL;
-	size_t count;
 
-	must(store_writer_finish(raw->writer, &raw->packs, &count, &error), &error);
-	raw->store = store_open(raw->store_fd, raw->packs, count, 0, &error);
+	must(store_writer_finish(raw->writer, &raw->packs, &raw->pack_count, &error), &error);
+	raw->store = store_open(raw->store_fd, raw->packs, raw->pack_count, 0, &error);
 	if (!raw->store)
 		fail_msg("%s", error->message);
 }

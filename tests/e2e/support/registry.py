@@ -154,8 +154,9 @@ class Fault:
 class Proxy:
     """
     Plain HTTP on 127.0.0.1, which engines accept, before a registry. Actions: "status" (answers value),
-    "cut" (closes without an answer), "cut-answer" (closes after value bytes of it), "flip" (changes a byte
-    of the answer, at value or in the middle), "flip-request" (of what is sent), "stall" (waits value seconds, then closes).
+    "cut" (closes without an answer), "cut-answer" (closes after value bytes of it), "short" (an answer of
+    value bytes, as if that were all), "flip" (changes a byte of the answer, at value or in the middle),
+    "flip-request" (of what is sent), "stall" (waits value seconds, then closes).
     """
 
     def __init__(self, registry):
@@ -246,6 +247,8 @@ class Proxy:
                 data = found.read()
                 if action == "flip":
                     data = flip(data, fault.value)
+                if action == "short":
+                    data = data[: fault.value]
                 cut = fault.value if action == "cut-answer" else None
                 self.answer(found.status, dict(found.getheaders()), data, cut)
                 link.close()
