@@ -92,16 +92,33 @@ static void judge(struct image_transfer *transfer, struct error *error)
 	transfer->is_transient = error->kind == ERROR_ENGINE;
 }
 
+/*
+ * The words as one line, to be freed. Queries of addresses are left out: that of an upload is longer
+ * than all the rest, and that of a storage behind the registry lets anybody read there.
+ */
+static char *one_line(const char *words)
+{
+	char *line = memory_strdup(words), *to = line;
+
+	for (const char *from = line; *from; from++) {
+		if (*from == '?')
+			from += strcspn(from, "\" \n\r");
+		if (!*from)
+			break;
+		*to++ = strchr("\n\r", *from) ? ' ' : *from;
+	}
+	while (to > line && strchr(" .", to[-1]))
+		to--;
+	*to = '\0';
+	return line;
+}
+
 static int failed(struct image_transfer *transfer, const char *words, struct error **err)
 {
+	cleanup_free char *line = one_line(words);
 	struct error *error = NULL;
-	size_t length = strlen(words);
 
-	while (length && strchr(" \n\r.", words[length - 1]))
-		length--;
-	if (length > MESSAGE_SHOWN)
-		length = MESSAGE_SHOWN;
-	error_set(&error, ERROR_FAILED, "%.*s", (int)length, words);
+	error_set(&error, ERROR_FAILED, "%.*s", MESSAGE_SHOWN, line);
 	judge(transfer, error);
 	error_append(err, error);
 	return -1;

@@ -25,7 +25,7 @@ from support.api import Engine, wait_for
 from support.cli import DAMAGED, ENGINE, EXISTS, NOT_FOUND, REFUSED, USAGE, Sidesnap, interrupt
 from support.images import Images
 from support.private_engine import end_with_parent
-from support.registry import PASSWORD, USER, docker_config, free_port
+from support.registry import PASSWORD, USER, free_port
 from support.sharing import empty, far, near, team
 
 
@@ -364,11 +364,48 @@ def test_pull_of_layers_that_arrive_damaged(near, far, registry, proxy, broken, 
     proxy.fault("GET", "/blobs/", "flip", times=99)
     sidesnap = Sidesnap(far.engine.host, env=login)
     sidesnap.fails(DAMAGED, "pull", f"{broken}:x", says=["digest", "nothing of it was kept"])
-    assert not far.engine.images()
+    assert not far.engine.images() and proxy.count("GET", "/blobs/") <= 8, "tries are bounded"
     proxy.clear()
     proxy.fault("GET", "/blobs/", "cut-answer", 1000)
     sidesnap("pull", f"{broken}:x")
     assert sidesnap.json("verify", f"{broken}:x")["ok"]
+
+
+def test_registry_that_stays_ill_for_the_newer_engine(near, far, registry, proxy, broken, login):
+    """Which sends a layer in one piece, goes on from what it has, and tries nothing again by itself."""
+    sidesnap = Sidesnap(far.engine.host, env=login)
+    source = far.run("source", "busybox", ["sh", "-c", "echo own >/etc/own; exec sleep 1000"], StopSignal="SIGKILL")
+    reference = sidesnap.create(source.name, f"{far.name('source')}:x")["reference"]
+    tags = far.engine.tags()
+    for action, value, code, says in (
+        ("flip-request", None, DAMAGED, ["digest", "not what was sent"]),
+        ("status", 401, REFUSED, ["unauthorized", "docker login"]),
+        ("cut", None, ENGINE, "try again later"),
+    ):
+        proxy.clear()
+        fault = proxy.fault("PUT", "/blobs/uploads/", action, value, times=99)
+        sidesnap.fails(code, "push", reference, "--to", f"{broken}:x", says=says)
+        assert fault.times > 40, "tries are bounded"
+        assert_nothing_is_half_done(far, registry, broken, tags)
+    proxy.clear()
+    sidesnap("push", reference, "--to", f"{broken}:x")
+    empty(far)
+    proxy.fault("GET", "/blobs/", "short", 1000, times=99)
+    sidesnap.fails(ENGINE, "pull", f"{broken}:x", says=["short read", "try again later"])
+    assert not far.engine.images()
+    proxy.clear()
+    sidesnap("pull", f"{broken}:x")
+    assert sidesnap.json("verify", f"{broken}:x")["ok"]
+
+
+def test_registry_that_stays_ill_for_docker_20(near, registry, proxy, broken):
+    """It tries a layer four times again by itself, for 50 seconds, and says so; that is enough."""
+    reference, tags = fresh(near), near.engine.tags()
+    proxy.fault("PATCH", "/blobs/uploads/", "status", 401, times=99)
+    says = ["the engine tries again", "unauthorized", "docker login"]
+    near.sidesnap.fails(REFUSED, "push", reference, "--to", f"{broken}:x", says=says)
+    assert proxy.count("PATCH", "/blobs/uploads/") <= 20, "tries are bounded"
+    assert_nothing_is_half_done(near, registry, broken, tags)
 
 
 def test_pull_from_a_registry_that_fails(near, far, registry, proxy, broken, login):

@@ -101,6 +101,9 @@ static void test_odd_messages(void **state)
 
 /* ---- failures ---- */
 
+#define TENTH "0123456789012345678901234567890123456789012345678901234567890123456789"
+#define LONG TENTH TENTH TENTH TENTH TENTH TENTH TENTH TENTH TENTH TENTH
+
 static const char *answer_status, *answer_body, *wanted_request;
 static int made, removed;
 
@@ -132,6 +135,13 @@ static void test_failures(void **state)
 		{"200 OK",
 		 "{\"status\":\"x\"}\r\n{\"errorDetail\":{\"message\":\"unauthorized: authentication required\"},\"error\":\"y\"}\r\n",
 		 ERROR_REFUSED, false, "authentication required"},
+		{"200 OK", "{\"error\":\"error from registry: denied\\nask somebody\\n\"}",
+		 ERROR_REFUSED, false, "denied ask somebody"},
+		{"200 OK",
+		 "{\"error\":\"Put \\\"https://a/v2/b?_state=" LONG
+		 "\\\": read: connection reset by peer\"}",
+		 ERROR_ENGINE, true, "https://a/v2/b\": read: connection reset"},
+		{"200 OK", "{\"error\":\"what?\"}", ERROR_FAILED, false, "what"},
 		{"200 OK", "{\"error\":\"denied: requested access to the resource is denied\"}",
 		 ERROR_REFUSED, false, "denied"},
 		{"200 OK",

@@ -217,6 +217,7 @@ static void report(void *context, const struct json *message)
 {
 	struct run *run = context;
 	struct progress *progress = run->transfer->session->progress;
+	bool repeated = run->state.engine_repeated;
 	const struct transfer_layer *layer = transfer_state_take(&run->state, message);
 	uint64_t bytes = 0, total = 0;
 
@@ -227,9 +228,11 @@ static void report(void *context, const struct json *message)
 			      layer->total ? ", " : "", layer->total ? size : "");
 	} else if (layer) {
 		progress_detail(progress, "layer %s: is there already", layer->id);
-	} else if (text_has_prefix(json_string_or(message, "status", ""), "Retrying in")) {
-		progress_detail(progress, "layer %s: the engine tries again",
-				json_string_or(message, "id", "?"));
+	} else if (run->state.engine_repeated && !repeated) {
+		progress_note(
+			progress,
+			"layer %s did not get through; the engine tries again, for some minutes at most",
+			json_string_or(message, "id", "?"));
 	}
 	for (size_t i = 0; i < run->state.count; i++) {
 		bytes += run->state.layers[i].bytes;

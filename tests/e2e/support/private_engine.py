@@ -109,7 +109,6 @@ class PrivateEngine:
             "iptables": False,
             "ip-masq": False,
             "shutdown-timeout": 3,
-            "max-concurrent-uploads": 2,
             "log-level": "warn",
         }
         if self.tree:
