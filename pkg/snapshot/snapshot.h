@@ -29,7 +29,7 @@ struct create_options {
 	struct string_list included, excluded; /* absolute paths in the container */
 	uint64_t reserve_bytes;		       /* --min-free; UINT64_MAX: the default */
 	/*
-	 * Of an image for one use: it gets no name. Called with the result ("reference" is "") while the
+	 * Of an image for one use: it gets no name, and is in no list of snapshots. Called with the result ("reference" is "") while the
 	 * helper is there, by which doctor would remove it; who is called takes care of it from then on,
 	 * unless -1 is returned.
 	 */

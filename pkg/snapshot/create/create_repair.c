@@ -145,12 +145,14 @@ static void remove_nameless(struct repair *repair, const struct json *helper)
 	if (!*label(helper, LABEL_MAKES))
 		return;
 	json_add_string(json_set_array(filters, "label"), made);
-	json_add_string(json_get(filters, "label"), LABEL_ROLE "=snapshot");
 	images = image_list(engine, filters, &problem);
 	json_for_each(image, images) {
 		const char *id = json_string_or(image, "Id", "");
 		const char *tag = json_string(json_first(json_get(image, "RepoTags")), NULL);
+		const char *role = json_string_or(json_get(image, "Labels"), LABEL_ROLE, "");
 
+		if (strcmp(role, "snapshot") != 0 && strcmp(role, "scratch") != 0)
+			continue;
 		if (tag && !strstr(tag, "<none>"))
 			continue;
 		if (repair->dry_run || image_remove(engine, id, false, false, NULL, &problem) == 0)

@@ -134,7 +134,8 @@ static struct json *make_labels(const struct image_facts *facts)
 	hide_helper_labels(labels);
 	json_set_string(labels, LABEL_NOTES, "");
 	json_set_string(labels, LABEL_PINNED, "");
-	json_set_string(labels, LABEL_ROLE, "snapshot");
+	/* One for a single use is none to anybody else: nothing is to be built on it. */
+	json_set_string(labels, LABEL_ROLE, facts->options->made ? "scratch" : "snapshot");
 	json_set_string(labels, LABEL_KIND, facts->options->safety ? "safety" : "user");
 	json_set_string(labels, LABEL_OPERATION, text_or(facts->options->operation, ""));
 	set_size(labels, LABEL_FORMAT, MANIFEST_FORMAT);
