@@ -42,6 +42,7 @@ ORDER = [
     "test_history",
     "test_prune",
     "test_diff",
+    "test_diff_data",
     "test_extract",
     "test_share",
     "test_hostile",
@@ -53,7 +54,9 @@ ORDER = [
 
 
 # What is dear to set up (big images, a set of snapshots for all tests of a file) is set up by one process.
-WHOLE = {"test_postgres", "test_compose", "test_redis", "test_history", "test_share", "test_hostile"}
+WHOLE = {
+    "test_postgres", "test_compose", "test_redis", "test_history", "test_diff_data", "test_share", "test_hostile",
+}
 
 
 def file_of(item):

@@ -3,14 +3,16 @@ diff --data: what changed in a database. All look at one pair of snapshots and c
 container is changed for one comparison, which comes last.
 """
 
+import base64
 import signal
+import threading
+import time
 
 import pytest
 
 from conftest import Box
-from support.api import wait_for
 from support.cli import CANCELLED, FAILED, UNSUPPORTED, USAGE, await_stop
-from test_postgres import sql, start
+from test_postgres import start
 
 DIFFERENT = 1
 
@@ -23,7 +25,7 @@ create table log (line text, detail json, spot point);
 insert into log select 'line ' || i % 10, '{"n": 1}', '(1,2)' from generate_series(1, 50) i;
 insert into log values (null, null, null), ('', null, null);
 create table wide (id int primary key, big text, after text);
-insert into wide values (1, repeat('x', 3000000), 'a'), (2, repeat('y', 3000000), 'b');
+insert into wide values (1, repeat('x', 30000000), 'a'), (2, repeat('y', 30000000), 'b');
 create schema "We.ird
 ""schema"; create table "We.ird
 ""schema"."Tab""le" ("Key" uuid primary key, ":odd" int);
@@ -46,7 +48,7 @@ create extension postgres_fdw; create server far foreign data wrapper postgres_f
 create foreign table far_away (i int) server far;
 select lo_from_bytea(4711, 'abc');
 create database second; create database closed; alter database closed allow_connections false;
-create database gone; create role worker login password 'hidden-word';
+create database gone; create database latin encoding 'LATIN1' locale 'C' template template0; create role worker login password 'hidden-word';
 """
 
 CHANGE = r"""
@@ -55,7 +57,7 @@ delete from shop where id in (5, 10);
 update shop set price = 99.99, name = E'evil \x1b[31m' where id = 7;
 update pairs set v = 'y' where b = 'ab'; delete from pairs where b = ''; insert into pairs values ('Z', 0, null);
 delete from log where ctid = (select min(ctid) from log where line = 'line 3'); insert into log values (null, null, null);
-update wide set big = repeat('x', 2999999) || 'z' where id = 1;
+update wide set big = repeat('x', 29999999) || 'z' where id = 1;
 update "We.ird
 ""schema"."Tab""le" set ":odd" = null;
 insert into parts values (6);
@@ -73,12 +75,15 @@ alter role worker createdb password 'another-word'; drop database gone; create d
 """
 
 
-def run_sql(container, script, database="postgres"):
+def run_sql(container, script, database="boss"):
     """Each line that ends a statement is sent by itself; databases are made outside of transactions."""
     words = []
     for statement in filter(str.strip, script.replace("; ", ";\n").split(";\n")):
         words += ["-c", statement]
-    container.exec(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, *words], timeout=120)
+    container.exec(
+        ["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-U", "boss", "-d", database, *words],
+        env=["PGCLIENTENCODING=UTF8"], timeout=120,
+    )
 
 
 class Set:
@@ -86,13 +91,19 @@ class Set:
 
     def __init__(self, box):
         self.box, self.sidesnap = box, box.sidesnap
-        self.db = start(box, mounts=[(box.volume("data"), "/var/lib/postgresql/data")])
+        self.db = start(
+            box, mounts=[(box.volume("data"), "/var/lib/postgresql/data")], Env=["POSTGRES_USER=boss"]
+        )
         run_sql(self.db, FILL)
         run_sql(self.db, "create table t (i int primary key); insert into t values (1)", "second")
+        # of another encoding than the client has: é is one byte, and sorts as it does
+        run_sql(self.db, "create table café (k text primary key, v text)", "latin")
+        run_sql(self.db, "insert into café values ('z', 'é'), ('é', 'x'), ('e', 'x'), ('ÿ', 'x')", "latin")
         self.first, self.second = box.tag(), box.tag()
         self.sidesnap.create(self.db.name, self.first)
         run_sql(self.db, CHANGE)
         run_sql(self.db, "insert into t values (2)", "second")
+        run_sql(self.db, "update café set v = 'è' where k in ('z', 'é'); delete from café where k = 'ÿ'", "latin")
         self.sidesnap.create(self.db.name, self.second)
 
     def scratch(self):
@@ -117,12 +128,12 @@ def database(result, name):
     return next(d for d in result["databases"] if d["name"] == name)
 
 
-def tables(result, name="postgres"):
+def tables(result, name="boss"):
     return {t["name"]: t for t in database(result, name)["tables"]}
 
 
 def rows(result, table):
-    return [r for r in result["rows"] if r["table"] == table]
+    return [r for r in result["rows"] if r.get("table") == table]
 
 
 def numbers(table):
@@ -154,18 +165,18 @@ def test_counts(result):
     assert found["public.other_key"]["matched_by"] == "content"
     more = found["public.more_columns"]
     assert (more["columns_added"], more["columns_removed"]) == (["added"], ["old"])
-    assert database(result, "postgres")["tables_compared"] == len(expected) + 3
+    assert database(result, "boss")["tables_compared"] == len(expected) + 3
 
 
 def test_databases_and_the_server(result):
     states = {d["name"]: d["state"] for d in result["databases"]}
     assert states == {
-        "": "changed", "closed": "skipped", "gone": "removed", "postgres": "changed", "second": "changed",
-        "template1": "same", "third": "added",
+        "": "changed", "boss": "changed", "closed": "skipped", "gone": "removed", "latin": "changed",
+        "postgres": "same", "second": "changed", "template1": "same", "third": "added",
     }
     assert "connections" in database(result, "closed")["reason"]
     assert numbers(tables(result, "second")["public.t"]) == (1, 2, 1, 0, 0)
-    assert numbers(tables(result, "")["databases"]) == (6, 6, 1, 1, 0)
+    assert numbers(tables(result, "")["databases"]) == (8, 8, 1, 1, 0)
     (role,) = rows(result, "roles")
     assert role["key"] == [{"column": "role", "value": "worker"}]
     assert {c["column"] for c in role["columns"]} == {"create_database", "password"}
@@ -196,7 +207,7 @@ def test_rows(result):
 
 
 def test_definitions(result):
-    changes = {(o["change"], o["type"], o["name"]): o["diff"] for o in database(result, "postgres")["schema"]}
+    changes = {(o["change"], o["type"], o["name"]): o["diff"] for o in database(result, "boss")["schema"]}
     assert ("removed", "TABLE", "public.was_here") in changes
     assert ("added", "TABLE", "public.fresh") in changes
     assert ("removed", "VIEW", "public.cheap") in changes
@@ -209,6 +220,20 @@ def test_definitions(result):
     assert kinds <= {"TABLE", "VIEW", "INDEX", "CONSTRAINT", "FUNCTION"}, changes.keys()
     assert result["objects"] == sum(len(d["schema"]) for d in result["databases"])
     assert not result["same"] and result["driver"] == "postgres" and result["to"]["version"].startswith("15")
+
+
+def watch_memory(pid, peaks):
+    """The most that it has had resident, until its end."""
+    while True:
+        try:
+            with open(f"/proc/{pid}/status") as file:
+                peak = [int(line.split()[1]) for line in file if line.startswith("VmHWM")]
+        except OSError:
+            return
+        if not peak:
+            return
+        peaks.append(peak[0] << 10)
+        time.sleep(0.02)
 
 
 def test_for_people_and_closed_to_the_outside(made):
@@ -233,15 +258,21 @@ def test_for_people_and_closed_to_the_outside(made):
         assert len(made.scratch()) == 2
     finally:
         process.send_signal(signal.SIGCONT)
+    peaks = []
+    watch = threading.Thread(target=watch_memory, args=(process.pid, peaks))
+    watch.start()
     out, err = (text.decode() for text in process.communicate(timeout=120))
+    watch.join()
+    # two rows of 30 MB are in it
+    assert 1 << 20 < max(peaks) < 12 << 20, max(peaks)
     assert process.returncode == DIFFERENT, err
     lines = out.splitlines()
     assert "\x1b" not in out + err and r"'evil \x1b[31m'" in out
-    assert any(line.split()[:7] == ["postgres", "public.shop", "changed", "1000", "1001", "3", "2"] for line in lines)
-    assert "A  postgres: INDEX public.shop_name_idx" in lines and "D  DATABASE: gone" in lines
+    assert any(line.split()[:7] == ["boss", "public.shop", "changed", "1000", "1001", "3", "2"] for line in lines)
+    assert "A  boss: INDEX public.shop_name_idx" in lines and "D  DATABASE: gone" in lines
     assert "A  id='1001' name='new 1001' price='1001.00' tags=NULL" in lines, out
     assert "M  id='7'  name: 'item 7' -> 'evil \\x1b[31m' price: '7.00' -> '99.99'" in lines
-    assert "not compared: postgres: public.far_away" in err
+    assert "not compared: boss: public.far_away" in err
     assert not made.scratch() and made.box.orphans() == []
 
 
@@ -293,7 +324,7 @@ def test_service_that_does_not_come_up(made):
 def test_container_as_it_is_now(made):
     """It is frozen for a moment like by create, never asked itself; and what did not change is the same."""
     volumes, images = made.box.engine.volumes(), made.box.engine.images()
-    sql(made.db, "insert into shop values (5000, 'live', 1, null)")
+    run_sql(made.db, "insert into shop values (5000, 'live', 1, null)")
     found = made.sidesnap.json("diff", "--data", made.db.name, "--rows", "1", code=DIFFERENT)
     assert found["from"]["reference"] == made.second and found["to"]["state"] == "live"
     changed = {n: numbers(t) for n, t in tables(found).items() if t["state"] != "skipped"}
@@ -303,9 +334,22 @@ def test_container_as_it_is_now(made):
     assert sorted(made.box.engine.volumes()) == sorted(volumes) and made.box.engine.images() == images
 
 
-def test_interrupted(made):
-    process = made.sidesnap.start("diff", "--data", made.first, made.second)
-    wait_for(lambda: len(made.scratch()) == 2, "both boot", 60)
+def test_text_of_another_encoding(result):
+    """Bytes as the database has them, in the order that it sorts them in."""
+    (table,) = [t for t in database(result, "latin")["tables"] if "name64" in t]
+    assert base64.b64decode(table["name64"]).decode("latin1") == 'public."café"'
+    assert numbers(table) == (4, 3, 0, 1, 2)
+    found = [r for r in result["rows"] if r["database"] == "latin" and "table64" in r]
+    keys = [k.get("value") or base64.b64decode(k["value64"]).decode("latin1") for r in found for k in r["key"]]
+    assert keys == ["z", "é", "ÿ"]
+    assert base64.b64decode(found[0]["columns"][0]["to64"]) == "è".encode("latin1")
+
+
+@pytest.mark.parametrize("point", ["scratch/started", "diff/rows"])
+def test_interrupted(made, point):
+    process = made.sidesnap.at(point, "stop").start("diff", "--data", made.first, made.second)
+    assert await_stop(process), process.communicate()
     process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
     assert process.wait(60) == CANCELLED
     assert not made.scratch() and made.box.orphans() == []
