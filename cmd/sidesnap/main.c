@@ -49,22 +49,6 @@ static void open_standard_descriptors(void)
 	present_open_missing(STDERR_FILENO);
 }
 
-static int unknown_verb(const char *word, struct error **err)
-{
-	const char *names[64], *nearest;
-	cleanup_free char *shown = escape_text(word);
-	size_t count = 0;
-
-	for (const struct verb *verb = verbs; verb->name && count < 64; verb++)
-		if (!verb->hidden)
-			names[count++] = verb->name;
-	nearest = options_nearest(word, names, count);
-	error_set(err, ERROR_USAGE, "unknown verb \"%s\"", shown);
-	if (nearest)
-		return error_hint(err, "did you mean %s?", nearest);
-	return error_hint(err, "\"sidesnap --help\" lists the verbs");
-}
-
 /* Take global options, the verb and its options from the words; no verb: command->verb is NULL. */
 static int parse(struct command *command, int count, char **words, struct error **err)
 {
@@ -77,7 +61,7 @@ static int parse(struct command *command, int count, char **words, struct error 
 		return 0;
 	command->verb = verb_find(words[used]);
 	if (!command->verb)
-		return unknown_verb(words[used], err);
+		return verb_unknown(words[used], err);
 	/* The words of a completion are not options of ours. */
 	if (command->verb->run == verb_complete_run) {
 		for (int i = used + 1; i < count; i++)
@@ -249,6 +233,10 @@ int main(int argc, char **argv)
 	if (argc > 0 && text_has_suffix(argv[0], "docker-sidesnap")) {
 		if (count > 0 && !strcmp(words[0], "docker-cli-plugin-metadata"))
 			return print_plugin_metadata();
+		if (count > 1 && !strcmp(words[0], "__complete") && !strcmp(words[1], "sidesnap")) {
+			complete_for_docker(count - 2, words + 2);
+			return present_finish(NULL) < 0 ? ERROR_FAILED : 0;
+		}
 		status = leave_plugin_words(&count, &words, &err);
 	}
 	options_init(&command.options);

@@ -150,11 +150,28 @@ static int confirm_plan(struct command *command, const struct prune_options *opt
 	return session_confirm(&command->session, question, err);
 }
 
+static void tell_outcome(const struct command *command, const struct json *result)
+{
+	cleanup_free char *freed = present_size(result, "freed_bytes");
+	int64_t removed = json_int(result, "removed_snapshots");
+	int64_t kept = json_int(result, "kept_snapshots");
+	size_t rewritten = json_count(json_get(result, "rewritten"));
+
+	if (!removed && !rewritten)
+		progress_note(command->session.progress, "nothing to remove, %lld kept",
+			      (long long)kept);
+	else
+		progress_note(command->session.progress,
+			      "%lld snapshot%s removed, %lld kept, %zu of those written anew; "
+			      "about %s freed",
+			      (long long)removed, removed == 1 ? "" : "s", (long long)kept,
+			      rewritten, freed);
+}
+
 static int plan_and_prune(struct command *command, const struct prune_options *options,
 			  struct json **result, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *plan = NULL;
-	cleanup_free char *freed = NULL;
 
 	if (snapshot_prune_plan(&command->session, options, &plan, err) < 0)
 		return -1;
@@ -169,13 +186,7 @@ static int plan_and_prune(struct command *command, const struct prune_options *o
 	if (snapshot_prune(&command->session, options, plan, result, err) < 0)
 		return -1;
 	progress_end(command->session.progress);
-	freed = present_size(*result, "freed_bytes");
-	progress_note(
-		command->session.progress,
-		"%lld snapshots removed, %lld kept, %zu of those written anew; about %s freed",
-		(long long)json_int(*result, "removed_snapshots"),
-		(long long)json_int(*result, "kept_snapshots"),
-		json_count(json_get(*result, "rewritten")), freed);
+	tell_outcome(command, *result);
 	return 0;
 }
 

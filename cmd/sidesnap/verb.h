@@ -53,6 +53,15 @@ extern const struct option global_options[];
 /* verb_find(name): NULL when there is none. */
 const struct verb *verb_find(const char *name);
 
+/* verb_unknown(word, err): ERROR_USAGE, with the verb that was likely meant. -1. */
+int verb_unknown(const char *word, struct error **err);
+
+/*
+ * complete_for_docker(count, words): What may stand in place of the last of ${words}, of a command line
+ * behind "docker sidesnap", to stdout as docker's completion wants it: "WORD[\tHELP]" lines, then ":N".
+ */
+void complete_for_docker(int count, char **words);
+
 /* verb_grammar(verb): How its command line is parsed. */
 struct options_grammar verb_grammar(const struct verb *verb);
 

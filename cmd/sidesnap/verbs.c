@@ -637,8 +637,10 @@ const struct verb verbs[] = {
 	 .run = verb_help_run},
 	{.name = "completion",
 	 .summary = "print completion for a shell",
-	 .description = "A script for bash, zsh or fish that completes verbs, options, containers, "
-			"services and snapshots.",
+	 .description =
+		 "A script for bash, zsh or fish that completes verbs, options, containers, "
+		 "services and snapshots. For `docker sidesnap` it is docker's own completion "
+		 "that asks sidesnap.",
 	 .arguments = shell_argument,
 	 .examples = completion_examples,
 	 .without_engine = true,

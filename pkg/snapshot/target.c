@@ -94,21 +94,12 @@ static void add_candidate(const char **list, size_t *count, size_t capacity, con
 		list[(*count)++] = name;
 }
 
-static int not_found(const struct json *containers, const char *name, const char *project,
-		     struct error **err)
+/* Those that may have been meant, the nearest first, then those that hold the word; NULL: none. */
+static char *near_names(const char *name, const char *const *list, size_t count)
 {
-	size_t capacity = json_count(containers) * 2 + 1, count = 0;
-	cleanup_free const char **list = memory_array(NULL, capacity, sizeof(*list));
 	CLEANUP(string_list_release) struct string_list near;
-	cleanup_free char *joined = NULL;
 
 	string_list_init(&near);
-	json_for_each(entry, containers) {
-		add_candidate(list, &count, capacity, target_entry_name(entry));
-		if (!project || !strcmp(entry_label(entry, COMPOSE_PROJECT), project))
-			add_candidate(list, &count, capacity, entry_label(entry, COMPOSE_SERVICE));
-	}
-	/* The nearest first, then those that hold the word. */
 	for (size_t distance = 1; distance <= strlen(name) + 1; distance++)
 		for (size_t i = 0; i < count && near.count < NAMES_IN_HINT; i++)
 			if (distance <= options_limit(name, list[i]) &&
@@ -117,15 +108,33 @@ static int not_found(const struct json *containers, const char *name, const char
 	for (size_t i = 0; i < count && near.count < NAMES_IN_HINT; i++)
 		if (strlen(name) > 1 && strstr(list[i], name) && !string_list_has(&near, list[i]))
 			string_list_add(&near, list[i]);
-	joined = string_list_join(&near, ", ");
+	return near.count ? string_list_join(&near, ", ") : NULL;
+}
+
+static int not_found(const struct json *containers, const char *name, const char *project,
+		     struct error **err)
+{
+	size_t capacity = json_count(containers) * 2 + 1, count = 0;
+	cleanup_free const char **list = memory_array(NULL, capacity, sizeof(*list));
+	cleanup_free char *near = NULL;
+
+	json_for_each(entry, containers) {
+		add_candidate(list, &count, capacity, target_entry_name(entry));
+		if (!project || !strcmp(entry_label(entry, COMPOSE_PROJECT), project))
+			add_candidate(list, &count, capacity, entry_label(entry, COMPOSE_SERVICE));
+	}
+	near = near_names(name, list, count);
 	if (project)
 		error_set(err, ERROR_NOT_FOUND,
 			  "no container \"%s\", and no service of that name in project %s", name,
 			  project);
 	else
 		error_set(err, ERROR_NOT_FOUND, "no container or compose service \"%s\"", name);
-	if (near.count)
-		return error_hint(err, "did you mean %s?", joined);
+	if (near)
+		return error_hint(err, "did you mean %s?", near);
+	if (strpbrk(name, ":/"))
+		return error_hint(err, "that looks like the name of a snapshot; \"sidesnap ps "
+				       "--all\" lists the containers");
 	return error_hint(err, "\"sidesnap ps --all\" lists what is there");
 }
 
@@ -344,6 +353,40 @@ static char *find_by_id(const struct session *session, const char *prefix, struc
 	return found ? memory_strdup(json_string(found, "Id")) : NULL;
 }
 
+static bool is_container(const struct session *session, const char *name)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = container_inspect(session->engine, name, NULL);
+
+	return inspect;
+}
+
+static int no_snapshot(const struct session *session, const char *name, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *images = NULL;
+	cleanup_free const char **list = NULL;
+	cleanup_free char *near = NULL;
+	size_t count = 0, capacity = 0;
+
+	error_set(err, ERROR_NOT_FOUND, "no snapshot \"%s\"", name);
+	if (!strpbrk(name, ":/") && is_container(session, name))
+		return error_hint(
+			err, "that is a container; \"sidesnap ls %s\" lists its snapshots", name);
+	json_add_string(json_set_array(filters, "label"), LABEL_ROLE "=snapshot");
+	images = image_list(session->engine, filters, NULL);
+	json_for_each(image, images)
+		capacity += json_count(json_get(image, "RepoTags"));
+	list = memory_array(NULL, capacity + 1, sizeof(*list));
+	json_for_each(image, images)
+		json_for_each(tag, json_get(image, "RepoTags"))
+			add_candidate(list, &count, capacity, json_string_or(tag, NULL, ""));
+	near = near_names(name, list, count);
+	if (near)
+		return error_hint(err, "did you mean %s?", near);
+	return error_hint(err, "\"sidesnap ls\" lists the snapshots; one in a registry must be "
+			       "pulled first, only ls, show and diff read it there: --remote");
+}
+
 struct json *snapshot_inspect(const struct session *session, const char *reference,
 			      struct error **err)
 {
@@ -370,10 +413,7 @@ struct json *snapshot_inspect(const struct session *session, const char *referen
 			}
 		}
 		if (!id) {
-			error_set(err, ERROR_NOT_FOUND, "no snapshot \"%s\"", reference);
-			error_hint(err,
-				   "\"sidesnap ls\" lists the snapshots; one in a registry must be "
-				   "pulled first, only ls, show and diff read it there: --remote");
+			no_snapshot(session, reference, err);
 			return NULL;
 		}
 		inspect = image_inspect(session->engine, id, err);

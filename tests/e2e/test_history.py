@@ -5,12 +5,13 @@ one set of snapshots; those that change something make their own.
 
 import os
 import re
+import subprocess
 
 import pytest
 
 from conftest import Box, booted
 from support import trees
-from support.cli import BUSY, EXISTS, NOT_FOUND, REFUSED, USAGE, await_stop, go_on
+from support.cli import BUSY, EXISTS, NOT_FOUND, REFUSED, USAGE, await_stop, binary, go_on
 from support.images import ROOT
 
 
@@ -151,6 +152,48 @@ def test_show_names_relatives(history):
 def test_completion_of_names(history):
     offered = history.box.sidesnap("__complete", "names").out.split()
     assert history.db.name in offered and history.first in offered
+
+
+def test_completion_by_docker(history, scratch):
+    """As docker's own completion calls a plugin: what was written so far, then the word that is begun."""
+    program = os.path.join(scratch, "docker-sidesnap")
+    os.symlink(binary(), program)
+
+    def offered(*words):
+        command = [program, "__complete", "sidesnap", *words]
+        done = subprocess.run(command, env=history.box.sidesnap.environment(), capture_output=True, text=True)
+        assert done.returncode == 0 and not done.stderr, done
+        *lines, directive = done.stdout.splitlines()
+        return [line.split("\t")[0] for line in lines], directive
+
+    no_files = ":4"
+    assert offered("pru") == (["prune"], no_files)
+    assert {"create", "help", "rm"} <= set(offered("")[0]) and "man" not in offered("")[0]
+    assert offered("--project", "x", "pru") == (["prune"], no_files)
+    assert offered("prune", "--keep-l") == (["--keep-last"], no_files)
+    assert offered("prune", "--keep-last", "") == ([], no_files)
+    assert history.db.name in offered("reset", "")[0] and history.first not in offered("reset", "")[0]
+    assert offered("reset", history.db.name, history.first[:-1])[0].count(history.first) == 1
+    assert history.first in offered("rm", "x", "-f", "y", "")[0]
+    assert offered("show", "x", "") == ([], no_files)
+    assert offered("cp", f"{history.first}:/etc", "") == ([], ":0"), "files"
+    assert offered("completion", "z") == (["zsh"], no_files)
+    assert offered("nope", "") == ([], no_files)
+    assert offered() == (offered("")[0], no_files)
+
+
+def test_names_that_are_not_there(history):
+    """What was probably meant is said; a container in place of a snapshot, and the other way round."""
+    fails = history.box.sidesnap.fails
+    wrong = history.first[:-1]
+    for words in (("show", wrong), ("log", wrong), ("diff", history.first, wrong), ("rm", wrong)):
+        fails(NOT_FOUND, *words, says=("did you mean", history.first))
+    name, tag = history.first.split(":")
+    fails(NOT_FOUND, "show", name, says=("did you mean", history.first))
+    fails(NOT_FOUND, "show", history.db.name, says=("is a container", f"sidesnap ls {history.db.name}"))
+    fails(NOT_FOUND, "reset", "nothing/like:it", history.db.name, says="looks like the name of a snapshot")
+    fails(NOT_FOUND, "show", "zzzzzz", says="sidesnap ls")
+    fails(USAGE, "help", "prun", says="did you mean prune?")
 
 
 # ---- what follows makes its own snapshots; on an engine of our own its end is that of the set, too ----

@@ -94,7 +94,8 @@ def test_plan_question_and_removal(box, sidesnap, line):
     for tag in line.here():
         sidesnap("verify", tag)
     again = sidesnap.json("prune", line.name, "--keep-last", "2", "--yes")
-    assert again["removed"] == [] and again["deleted_images"] == 0
+    assert again["removed"] == [] and again["deleted_images"] == again["freed_bytes"] == 0
+    assert "nothing to remove, 2 kept" in sidesnap("prune", line.name, "--keep-last", "2", "--yes").err
     result = sidesnap.json("prune", "--keep-last", "1", "--yes")
     assert sorted(result["removed"]) == sorted([line.tags[2], *stranger.tags[:2]])
     assert len(result["lineages"]) == 2 and not result["dry_run"] and result["skipped"] == []

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "snapshot/labels.h"
 #include "snapshot/origin.h"
 #include "snapshot/helper/state.h"
@@ -45,9 +46,8 @@ static int find_end(const struct session *session, const char *word, struct end 
 	}
 	error_set(err, ERROR_NOT_FOUND, "no container and no snapshot \"%s\"", word);
 	return error_hint(err, "%s",
-			  no_target->hint && *no_target->hint
-				  ? no_target->hint
-				  : "\"sidesnap ls\" lists the snapshots");
+			  text_or(strpbrk(word, ":/") ? no_snapshot->hint : no_target->hint,
+				  "\"sidesnap ls\" lists the snapshots"));
 }
 
 static const struct json *record_of(const struct json *records, const char *container)

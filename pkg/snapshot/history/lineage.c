@@ -98,6 +98,8 @@ static int find_current(struct lineage *lineage, bool strict, struct error **err
 		error_append(err, STEAL_POINTER(problem));
 		return error_prefix(err, "what resets have noted cannot be read");
 	}
+	if (session_check(lineage->session, err) < 0)
+		return -1;
 	if (problem)
 		progress_warn(lineage->session->progress,
 			      "what resets have noted cannot be read, so containers may be shown "
@@ -273,7 +275,7 @@ static const struct history_node *find_start(const struct lineage *lineage, cons
 	if (node)
 		return node;
 	/* What it says of names that are nearly right is worth more than that there is no image. */
-	if (no_snapshot->kind == ERROR_NOT_FOUND)
+	if (no_snapshot->kind == ERROR_NOT_FOUND && !strpbrk(name, ":/"))
 		error_append(err, STEAL_POINTER(no_target));
 	else
 		error_append(err, STEAL_POINTER(no_snapshot));
