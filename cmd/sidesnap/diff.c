@@ -37,7 +37,7 @@ const struct option diff_options_table[] = {
 	 .value = "TIME",
 	 .otherwise = "10m",
 	 .help = "with --data: how long the databases may take to come up"},
-	REMOTE_OPTIONS("read both at the registries that A and B name, without their data"),
+	REMOTE_OPTIONS("read A and B at the registries that they name, without their data"),
 	{0},
 };
 
@@ -302,6 +302,8 @@ static int run_remote(struct command *command, const struct remote_options *remo
 		return error_hint(err, "\"sidesnap ls --remote REPOSITORY\" shows which came from "
 				       "which");
 	}
+	if (snapshot_diff_needs_engine(from, to) && verb_open_engine(command, err) < 0)
+		return -1;
 	if (snapshot_diff_remote(&command->session, from, to, remote, sink, found, err) < 0)
 		return -1;
 	note_own_files(command, *found);

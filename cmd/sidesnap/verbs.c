@@ -475,7 +475,8 @@ const struct verb verbs[] = {
 		 "the comparison. Lines begin with A, D or M, for definitions and, with --rows, for "
 		 "rows; a table says how many rows of each table were added, removed and changed. Rows "
 		 "without a key in common are matched by what they hold.\n\n"
-		 "With --remote A and B are read at their registries, the catalogs alone, and no "
+		 "With --remote A and B are read at their registries, the catalogs alone. One of them "
+		 "may be a snapshot of here, by its id or a name that is of no registry; otherwise no "
 		 "engine is needed. What may differ is then taken to differ, and own files that only one "
 		 "of the two names count as added or removed.",
 	 .arguments = two_states,

@@ -258,13 +258,17 @@ int snapshot_diff(struct session *session, const char *from, const char *to,
 
 /*
  * snapshot_diff_remote(session, from, to, options, sink, result, err):
- * As snapshot_diff(), of two snapshots at registries, with "digest" of each and "fetched" (bytes). Nothing
+ * As snapshot_diff(), of two snapshots of which at least one is at a registry, with "digest" of those and
+ * "fetched" (bytes). A name that is of no registry is one of here, which needs the engine. Nothing
  * but catalogs is read: files that may differ do, and own files that only one of them names are "added"
  * or "removed", whatever is in the image below. ERROR_UNSUPPORTED: they have no catalogs to be read so.
  */
 int snapshot_diff_remote(struct session *session, const char *from, const char *to,
 			 const struct remote_options *options, const struct diff_sink *sink,
 			 struct json **result, struct error **err);
+
+/* snapshot_diff_needs_engine(from, to): Whether one of the two is here, for snapshot_diff_remote(). */
+bool snapshot_diff_needs_engine(const char *from, const char *to);
 
 /*
  * snapshot_diff_content(session, from, to, path, result, err): One file, by its absolute path.

@@ -221,6 +221,19 @@ static struct json *manifest_to_json(const struct manifest *manifest)
 	return object;
 }
 
+int manifest_check_label(const struct buffer *text, const char *expected, struct error **err)
+{
+	struct hash hash;
+	char digits[HASH_HEX_SIZE];
+
+	hash_data(&hash, text->data, text->size);
+	hash_format(&hash, digits);
+	return strcmp(digits, expected) == 0
+		       ? 0
+		       : error_set(err, ERROR_DAMAGED,
+				   "its manifest is not the one that its label names");
+}
+
 void manifest_note_run(struct manifest *manifest)
 {
 	char run[CLOCK_RUN_SIZE];

@@ -107,6 +107,12 @@ char *manifest_print(const struct manifest *manifest, struct hash *hash);
 int manifest_parse(struct manifest *manifest, const char *text, size_t size, struct error **err);
 
 /*
+ * manifest_check_label(text, expected, err): ERROR_DAMAGED unless ${expected} is the hash of the text, 64
+ * digits.
+ */
+int manifest_check_label(const struct buffer *text, const char *expected, struct error **err);
+
+/*
  * manifest_note_run(manifest), manifest_is_of_this_run(manifest):
  * Fingerprints are believed in the run of the machine that they are from: after a crash a
  * file may hold newer data than its times say, since fdatasync() need not write the latter.

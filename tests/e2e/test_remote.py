@@ -7,6 +7,7 @@ import base64
 import http.server
 import json
 import re
+import signal
 import threading
 import time
 import urllib.parse
@@ -15,11 +16,13 @@ import pytest
 
 from conftest import Box
 from support import trees
-from support.cli import DAMAGED, ENGINE, NOT_FOUND, REFUSED, USAGE, Sidesnap
+from support.api import wait_for
+from support.cli import CANCELLED, DAMAGED, ENGINE, NOT_FOUND, REFUSED, USAGE, Sidesnap
 from support.registry import PASSWORD, USER, docker_config, free_port
 
 # What the front of a first layer has before its catalogs: the agent.
 AGENT = 700 << 10
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +81,29 @@ def test_ls(pushed):
     assert " first " in lines[1] and "\x1b" not in result.out and "1 of 3 tags" in result.err
     assert pushed.sidesnap("ls", "--remote", f"{pushed.team}:f*", "-q").out == f"{pushed.first}\n"
     assert pushed.sidesnap.json("ls", "--remote", f"{pushed.team}:none*") == []
+
+
+def test_ls_of_many_tags(pushed, registry):
+    """Each with a configuration of its own: several are asked for at once."""
+    manifest = json.loads(registry.fetch("/v2/team/remote/manifests/second", {"Accept": MANIFEST})[2])
+    config = json.loads(registry.get(f"/v2/team/remote/blobs/{manifest['config']['digest']}"))
+    layers = []
+    for layer in manifest["layers"]:
+        # mounted from where it is: nothing is sent
+        query = urllib.parse.urlencode({"mount": layer["digest"], "from": "team/remote"})
+        registry.request(f"/v2/team/many/blobs/uploads/?{query}", {}, b"", "POST")
+        layers.append(layer)
+    for number in range(40):
+        config["config"]["Labels"]["sidesnap.title"] = f"number {number}"
+        text = json.dumps(config).encode()
+        digest = registry.put_blob("team/many", text)
+        described = {**manifest["config"], "digest": digest, "size": len(text)}
+        registry.put_manifest("team/many", f"t{number}", {**manifest, "config": described, "layers": layers})
+    begin = time.monotonic()
+    found = pushed.sidesnap.json("ls", "--remote", f"{registry.host}/team/many")
+    took = time.monotonic() - begin
+    print(f"40 tags listed in {took:.1f} s")
+    assert {e["title"] for e in found} == {f"number {n}" for n in range(40)} and took < 10
 
 
 def test_show(pushed):
@@ -337,6 +363,32 @@ def test_diff(pushed):
     assert "D  /data/file" in text.out and "own files" in text.err
     stat = pushed.sidesnap.json("diff", "--remote", "--stat", pushed.first, pushed.second, code=1)
     assert stat["fetched"] and "entries" not in stat
+
+
+def test_diff_with_one_of_here(pushed):
+    here = pushed.here.json("diff", pushed.first, pushed.second, code=1)
+    mixed = pushed.here.json("diff", "--remote", pushed.results[0]["id"], pushed.second, code=1)
+    assert entries(mixed) == entries(here) and mixed["from"]["id"] == here["from"]["id"]
+    assert "digest" not in mixed["from"] and mixed["to"]["digest"]
+    name = f"{pushed.name('here')}:second"
+    pushed.here("tag", pushed.second, name)
+    same = pushed.here.json("diff", "--remote", pushed.second, name)
+    assert same["same"] and same["to"]["reference"] == name
+    pushed.here("rm", name)
+    pushed.here.fails(USAGE, "diff", "--remote", "a:b", "c:d", says="neither")
+    pushed.here.fails(NOT_FOUND, "diff", "--remote", pushed.first, "none:x", says="no snapshot")
+    pushed.sidesnap.fails(ENGINE, "diff", "--remote", pushed.first, "none:x", says="engine")
+    assert not pushed.helpers()
+
+
+def test_interrupted(pushed, proxy):
+    proxy.fault("GET", "/manifests/", "stall", 20, times=100)
+    process = pushed.sidesnap.start("ls", "--remote", pushed.broken)
+    wait_for(lambda: proxy.count("GET", "/manifests/"), "the request")
+    process.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    process.communicate(timeout=15)
+    assert process.returncode == CANCELLED and time.monotonic() - begin < 5
 
 
 def test_diff_of_what_cannot_be(pushed, proxy):

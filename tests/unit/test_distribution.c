@@ -415,6 +415,35 @@ static void test_damaged_answers(void **state)
 	server_stop(&server);
 }
 
+/* The first request gets no answer for longer than is waited. */
+static char *answer_late(struct server *server, const char *request, size_t *size)
+{
+	if (server->requests == 1)
+		sleep(3);
+	return answer_well(server, request, size);
+}
+
+static void test_a_stall_is_ended(void **state)
+{
+	struct remote_image image = {.reference = "a"};
+	struct client_options options = {
+		.repository = "team/db", .first_pause_ms = 1, .stall_s = 1};
+	struct server server;
+	struct error *error = NULL;
+	struct client *client;
+
+	(void)state;
+	server_start(&server, answer_late);
+	options.host = server.host;
+	client = client_new(&options, &error);
+	must(distribution_images(client, "amd64", &image, 1, &error), &error);
+	assert_true(!image.problem && image.config);
+	assert_true(server.requests > 2);
+	remote_image_release(&image);
+	client_free(client);
+	server_stop(&server);
+}
+
 /* ---- what never ends ---- */
 
 static char *answer_with_pages(struct server *server, const char *request, size_t *size)
@@ -538,6 +567,7 @@ int main(void)
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_damaged_answers),
 		cmocka_unit_test(test_tries_are_bounded),
+		cmocka_unit_test(test_a_stall_is_ended),
 		cmocka_unit_test(test_pages_are_bounded),
 		cmocka_unit_test(test_answers_are_bounded),
 		cmocka_unit_test(test_redirections_are_bounded),

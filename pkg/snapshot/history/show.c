@@ -4,111 +4,34 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/memory.h"
-#include "base/tar.h"
-#include "snapshot/helper/helper.h"
+#include "snapshot/helper/image_file.h"
 #include "snapshot/history/history.h"
+#include "snapshot/history/show.h"
 #include "snapshot/images.h"
 #include "snapshot/labels.h"
-#include "snapshot/history/show.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/target.h"
 #include "tree/manifest.h"
-
-/* The manifest, its tar header, padding and end. */
-#define ARCHIVE_MAX (MANIFEST_SIZE_MAX + (64U << 10))
-
-static int keep(void *context, const void *data, size_t size, struct error **err)
-{
-	if (buffer_append(context, data, size) < 0)
-		return error_set(err, ERROR_DAMAGED, "the manifest is larger than any of ours");
-	return 0;
-}
-
-static ssize_t take(void *context, void *data, size_t size, struct error **err)
-{
-	struct cursor *cursor = context;
-	size_t left = cursor_left(cursor);
-
-	(void)err;
-	if (size > left)
-		size = left;
-	if (size)
-		memcpy(data, cursor_bytes(cursor, size), size);
-	return (ssize_t)size;
-}
-
-struct extraction {
-	struct buffer text;
-	bool found;
-};
-
-static int on_entry(void *context, const struct tar_entry *entry, struct error **err)
-{
-	struct extraction *extraction = context;
-
-	if (!S_ISREG(entry->mode) || extraction->found)
-		return error_set(err, ERROR_DAMAGED, "its manifest is no regular file");
-	extraction->found = true;
-	return 0;
-}
-
-static int on_data(void *context, const void *data, size_t size, struct error **err)
-{
-	struct extraction *extraction = context;
-
-	return keep(&extraction->text, data, size, err);
-}
-
-static int check_hash(const struct buffer *text, const struct json *inspect, struct error **err)
-{
-	struct hash hash;
-	char digits[HASH_HEX_SIZE];
-
-	hash_data(&hash, text->data, text->size);
-	hash_format(&hash, digits);
-	if (strcmp(digits, snapshot_label(inspect, LABEL_MANIFEST)) != 0)
-		return error_set(err, ERROR_DAMAGED, "it is not the one that the label %s names",
-				 LABEL_MANIFEST);
-	return 0;
-}
 
 /* manifest.json of a snapshot, checked against its seal and the image's label; to be freed. */
 static struct json *read_manifest(const struct session *session, const struct json *inspect,
 				  struct error **err)
 {
-	static const struct tar_callbacks callbacks = {.entry = on_entry, .data = on_data};
-	struct helper_specification specification = {
-		.image = json_string(inspect, "Id"),
-		.purpose = "verify",
-		.empty = true,
-	};
 	CLEANUP(cleanup_helper_free) struct helper *helper = NULL;
-	CLEANUP(buffer_release) struct buffer archive;
 	CLEANUP(manifest_release) struct manifest manifest;
-	struct extraction extraction = {0};
-	struct json *json = NULL;
-	struct cursor cursor;
+	CLEANUP(buffer_release) struct buffer text;
 
-	buffer_init(&archive, ARCHIVE_MAX);
-	buffer_init(&extraction.text, MANIFEST_SIZE_MAX);
+	buffer_init(&text, MANIFEST_SIZE_MAX);
 	manifest_init(&manifest);
-	helper = helper_create(session, &specification, err);
+	helper = image_file_helper(session, json_string(inspect, "Id"), err);
 	if (!helper ||
-	    container_archive_get(session->engine, helper_id(helper),
-				  STORE_DIRECTORY "/" MANIFEST_NAME, keep, &archive, err) < 0)
-		goto out;
-	cursor_init(&cursor, archive.data, archive.size);
-	if (tar_read(take, &cursor, &callbacks, &extraction, err) < 0 ||
-	    check_hash(&extraction.text, inspect, err) < 0 ||
-	    manifest_parse(&manifest, extraction.text.data, extraction.text.size, err) < 0)
-		goto out;
-	json = json_parse(extraction.text.data, extraction.text.size, err);
-out:
-	buffer_release(&extraction.text);
-	return json;
+	    image_file_read(session, helper, STORE_DIRECTORY "/" MANIFEST_NAME, &text, err) < 0 ||
+	    manifest_check_label(&text, snapshot_label(inspect, LABEL_MANIFEST), err) < 0 ||
+	    manifest_parse(&manifest, text.data, text.size, err) < 0)
+		return NULL;
+	return json_parse(text.data, text.size, err);
 }
 
 static void add_manifest(const struct session *session, struct json *result,

@@ -20,11 +20,27 @@ void remote_name_release(struct remote_name *name)
 	*name = (struct remote_name){0};
 }
 
+/* Behind the repository: a tag or a digest; NULL: nothing. */
+static const char *end_of_repository(const char *text)
+{
+	const char *slash = strrchr(text, '/'), *at = strchr(text, '@');
+
+	return at ? at : strchr(slash ? slash : text, ':');
+}
+
+bool remote_is_name(const char *text)
+{
+	const char *end = end_of_repository(text);
+	cleanup_free char *repository =
+		memory_strndup(text, end ? (size_t)(end - text) : strlen(text));
+
+	return registry_takes(repository);
+}
+
 int remote_name_parse(const char *text, struct remote_name *name, struct error **err)
 {
 	CLEANUP(reference_release) struct reference checked = {0};
-	const char *slash = strrchr(text, '/'), *at = strchr(text, '@');
-	const char *end = at ? at : strchr(slash ? slash : text, ':');
+	const char *end = end_of_repository(text);
 	size_t length = end ? (size_t)(end - text) : strlen(text), host;
 
 	*name = (struct remote_name){.repository = memory_strndup(text, length)};
@@ -32,7 +48,7 @@ int remote_name_parse(const char *text, struct remote_name *name, struct error *
 		name->reference = memory_strdup(end + 1);
 	if (reference_parse(name->repository, &checked, err) < 0)
 		goto fail;
-	if (at && !digest_is_valid(at + 1)) {
+	if (end && *end == '@' && !digest_is_valid(end + 1)) {
 		error_set(err, ERROR_USAGE, "\"%s\" has no digest behind the @", text);
 		error_hint(err,
 			   "a digest is sha256: and 64 digits; \"sidesnap ls --remote %s\" "

@@ -21,6 +21,9 @@ struct remote_name {
 	char *reference; /* a tag or a digest; NULL: none was written */
 };
 
+/* remote_is_name(text): Whether with --remote it means something at a registry: else it is one of here. */
+bool remote_is_name(const char *text);
+
 /* remote_name_parse(text, name, err): ERROR_USAGE where it is none of a registry. The tag is not checked. */
 int remote_name_parse(const char *text, struct remote_name *name, struct error **err);
 void remote_name_release(struct remote_name *name);

@@ -5,15 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "base/io.h"
 #include "base/memory.h"
-#include "snapshot/images.h"
 #include "snapshot/labels.h"
+#include "snapshot/share/catalogs.h"
 #include "snapshot/share/remote.h"
-#include "store/format.h"
 
 #define FIRST_PART (16U << 10)
 #define PART_MAX (4U << 20)
@@ -155,19 +151,14 @@ int remote_read_manifest(struct client *client, struct remote_fronts *fronts,
 	const struct front *front = NULL;
 	struct search search = {client, fronts, image, has_manifest, &front};
 	int result = search_layers(&search, err);
-	char digits[HASH_HEX_SIZE];
-	struct hash hash;
 
 	if (result < 0)
 		return error_prefix(err, "cannot read the manifest");
 	if (result == 0)
 		return error_set(err, ERROR_DAMAGED, "no layer has a manifest");
-	hash_data(&hash, front->manifest.data.data, front->manifest.data.size);
-	hash_format(&hash, digits);
-	if (strcmp(digits, json_string_or(remote_labels(image), LABEL_MANIFEST, "")) != 0)
-		return error_set(err, ERROR_DAMAGED,
-				 "its manifest is not the one that the label %s names",
-				 LABEL_MANIFEST);
+	if (manifest_check_label(&front->manifest.data,
+				 json_string_or(remote_labels(image), LABEL_MANIFEST, ""), err) < 0)
+		return -1;
 	if (buffer_append(text, front->manifest.data.data, front->manifest.data.size) < 0)
 		return error_set(err, ERROR_DAMAGED, "its manifest is too large");
 	return 0;
@@ -175,98 +166,26 @@ int remote_read_manifest(struct client *client, struct remote_fronts *fronts,
 
 /* ---- catalogs ---- */
 
-struct pack_search {
-	const struct pack_info *packs;
-	size_t count;
-	int *fds; /* of those that were found, else -1 */
-	size_t missing;
-	bool failed;
-};
-
-static void pack_search_release(struct pack_search *search)
-{
-	for (size_t i = 0; i < search->count; i++)
-		if (search->fds[i] >= 0)
-			close(search->fds[i]);
-	free(search->fds);
-	free((void *)search->packs);
-}
-
-/* A file without a name. */
-static int keep(const struct buffer *data)
-{
-	int fd = memfd_create("sidesnap-pack", MFD_CLOEXEC);
-
-	if (fd >= 0 && io_write_full(fd, data->data, data->size) < 0) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
 static bool takes_packs(struct search *search, const struct front *front)
 {
-	struct pack_search *packs = search->context;
+	struct catalogs *catalogs = search->context;
 
-	for (size_t i = 0; i < front->pack_count; i++) {
-		for (size_t j = 0; j < packs->count; j++) {
-			if (packs->fds[j] >= 0 ||
-			    strcmp(packs->packs[j].name, front->packs[i].name) != 0)
-				continue;
-			packs->fds[j] = keep(&front->packs[i].data);
-			packs->failed |= packs->fds[j] < 0;
-			packs->missing--;
-		}
-	}
-	return packs->failed || !packs->missing;
-}
-
-static void want_packs(struct pack_search *search, const struct manifest *manifest)
-{
-	struct pack_info *packs = memory_array(NULL, manifest->pack_count + 1, sizeof(*packs));
-
-	search->fds = memory_array(NULL, manifest->pack_count + 1, sizeof(*search->fds));
-	for (size_t i = 0; i < manifest->pack_count; i++) {
-		if (manifest->packs[i].name[0] != PACK_PREFIX_CATALOG)
-			continue;
-		search->fds[search->count] = -1;
-		packs[search->count++] = manifest->packs[i];
-	}
-	search->packs = packs;
-	search->missing = search->count;
-}
-
-static int not_so(struct error **err)
-{
-	error_set(err, ERROR_UNSUPPORTED,
-		  "its catalogs do not stand first in its layers: it, or one "
-		  "that it came from, was made by an older sidesnap");
-	return error_hint(err, "pull it, and name it without --remote");
+	for (size_t i = 0; i < front->pack_count; i++)
+		catalogs_offer(catalogs, front->packs[i].name, &front->packs[i].data);
+	return catalogs_are_complete(catalogs);
 }
 
 struct store *remote_read_catalogs(struct client *client, struct remote_fronts *fronts,
 				   const struct remote_image *image,
 				   const struct manifest *manifest, struct error **err)
 {
-	CLEANUP(pack_search_release) struct pack_search packs = {0};
-	struct search search = {client, fronts, image, takes_packs, &packs};
+	CLEANUP(catalogs_release) struct catalogs catalogs;
+	struct search search = {client, fronts, image, takes_packs, &catalogs};
 
-	want_packs(&packs, manifest);
-	if (!packs.count) {
-		not_so(err);
-		return NULL;
-	}
-	if (search_layers(&search, err) < 0) {
+	catalogs_init(&catalogs, manifest);
+	if (catalogs.count && search_layers(&search, err) < 0) {
 		error_prefix(err, "cannot read the catalogs");
 		return NULL;
 	}
-	if (packs.failed) {
-		error_set(err, ERROR_FAILED, "no memory for the catalogs");
-		return NULL;
-	}
-	if (packs.missing) {
-		not_so(err);
-		return NULL;
-	}
-	return store_open_files(packs.fds, packs.packs, packs.count, 0, err);
+	return catalogs_open(&catalogs, err);
 }

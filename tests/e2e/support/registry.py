@@ -4,6 +4,7 @@ proxy before it that loses, refuses and damages what it is told to.
 """
 
 import base64
+import hashlib
 import http.client
 import http.server
 import json
@@ -113,8 +114,20 @@ http:
         with answer:
             return answer.status, dict(answer.headers.items()), answer.read()
 
-    def request(self, path, headers=None):
-        request = urllib.request.Request(f"https://{self.host}{path}", headers=headers or {})
+    def put_blob(self, repository, data):
+        """Its digest."""
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        where = self.request(f"/v2/{repository}/blobs/uploads/", {}, b"", "POST").headers["Location"]
+        self.request(f"{where}&digest={digest}", {"Content-Type": "application/octet-stream"}, data, "PUT")
+        return digest
+
+    def put_manifest(self, repository, tag, manifest):
+        kind = {"Content-Type": manifest["mediaType"]}
+        self.request(f"/v2/{repository}/manifests/{tag}", kind, json.dumps(manifest).encode(), "PUT")
+
+    def request(self, path, headers=None, data=None, method="GET"):
+        url = f"https://{self.host}{path}"
+        request = urllib.request.Request(url, headers=headers or {}, data=data, method=method)
         token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         request.add_header("Authorization", f"Basic {token}")
         direct = urllib.request.build_opener(
