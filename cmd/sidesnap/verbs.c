@@ -375,8 +375,9 @@ const struct verb verbs[] = {
 		 "first: by the names that they have at that repository, else with the tag that they "
 		 "have, else with their time as tag. So `tree` and `log` show the same elsewhere.\n\n"
 		 "Everything is looked up before the first byte is sent. Where the registry breaks "
-		 "off it is tried again; a tag appears there only when its whole image has arrived, "
-		 "and a name made by --to goes away again when the push of it fails. Credentials are "
+		 "off, or gets something else than was sent, it is tried again, a few times: Docker's "
+		 "graph drivers do so themselves, for most of a minute. A tag appears there only when "
+		 "its whole image has arrived, and a name made by --to goes away again when the push of it fails. Credentials are "
 		 "those of `docker login`, from docker's config.json or the credential helper that "
 		 "it names.",
 	 .arguments = references,
@@ -394,7 +395,8 @@ const struct verb verbs[] = {
 		 "The engine gets the layers that it has not got, checks their digests, and then "
 		 "gives the image its name. Nothing in it is executed. A snapshot that has this name "
 		 "here and no other one gets a new name, which is said; an image that is no snapshot "
-		 "is removed again. Where the registry breaks off it is tried again. Credentials are "
+		 "is removed again. Where the registry breaks off, or something arrives damaged, "
+		 "it is tried again, a few times. Credentials are "
 		 "those of `docker login`, as with `push`.\n\n"
 		 "A snapshot from others is input: `verify` checks it without booting it, and a boot "
 		 "runs what it names, as with any image.",

@@ -30,6 +30,14 @@ char *engine_path(const struct engine *engine, const char *format, ...)
 char *engine_escape_reference(const char *text);
 
 /*
+ * engine_one_line(text, size):
+ * One line of printable text, whatever the engine or a proxy sent; of a long one both ends. Queries of
+ * addresses are left out: that of an upload is longer than all the rest, and with that of a storage
+ * behind a registry anybody can read there. To be freed.
+ */
+char *engine_one_line(const char *text, size_t size);
+
+/*
  * engine_failed(engine, status, body, size, err):
  * Make the error of an answer of 400 and above from the engine's own words. Returns -1.
  */

@@ -178,15 +178,31 @@ void engine_set_cancel(struct engine *engine, const volatile int *flag)
 
 /* ---- the engine's words ---- */
 
-/* One line of printable text, whatever the engine or a proxy sent; of a long one both ends. */
-static char *one_line(const char *text, size_t size)
+/* Where the query of an address ends that begins at ${at}, or ${at} where none does. */
+static size_t after_query(const char *text, size_t size, size_t word, size_t at)
+{
+	if (text[at] != '?' || !memmem(text + word, at - word, "://", 3))
+		return at;
+	while (at < size && (unsigned char)text[at] > ' ' && text[at] != '"')
+		at++;
+	return at;
+}
+
+char *engine_one_line(const char *text, size_t size)
 {
 	cleanup_free char *line = memory_alloc(size + 1);
 	char *end = line;
+	size_t word = 0;
 
 	for (size_t i = 0; i < size && text[i]; i++) {
-		unsigned char c = (unsigned char)text[i];
+		unsigned char c;
 
+		i = after_query(text, size, word, i);
+		if (i == size)
+			break;
+		c = (unsigned char)text[i];
+		if (c <= ' ' || c == '"')
+			word = i + 1;
 		if (c > ' ' && c != 0x7f)
 			*end++ = (char)c;
 		else if (end != line && end[-1] != ' ')
@@ -202,7 +218,10 @@ static char *one_line(const char *text, size_t size)
 	return STEAL_POINTER(line);
 }
 
-/* docker: {"message"}; podman: {"cause", "message", "response"}; a proxy: plain text. */
+/*
+ * docker: {"message"}; podman: {"cause", "message", "response"}, of a push {"errorDetail", "error"};
+ * a proxy: plain text.
+ */
 static char *answer_message(const char *body, size_t size)
 {
 	const char *begin = memchr(body, '{', size);
@@ -216,10 +235,12 @@ static char *answer_message(const char *body, size_t size)
 	if (!message || !*message)
 		message = cause;
 	if (!message)
-		return one_line(body, size);
+		message = json_string(json, "error");
+	if (!message)
+		return engine_one_line(body, size);
 	if (cause && !strstr(message, cause))
 		message = both = memory_printf("%s: %s", message, cause);
-	return one_line(message, strlen(message));
+	return engine_one_line(message, strlen(message));
 }
 
 bool engine_mentions(const char *message, const char *const *words)

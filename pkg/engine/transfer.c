@@ -9,7 +9,6 @@
 
 #define LINE_LIMIT (1u << 20)
 #define TAR_END_SIZE 1024
-#define MESSAGE_SHOWN 600
 
 struct kind_of_words {
 	enum error_kind kind;
@@ -23,6 +22,7 @@ static const char *const digest_words[] = {"verification failed for digest",
 					   "unexpected commit digest",
 					   "digest mismatch",
 					   "does not match the digest",
+					   "does not match expected sha256",
 					   "digests did not match",
 					   "invalid checksum",
 					   "checksum mismatch",
@@ -92,33 +92,12 @@ static void judge(struct image_transfer *transfer, struct error *error)
 	transfer->is_transient = error->kind == ERROR_ENGINE;
 }
 
-/*
- * The words as one line, to be freed. Queries of addresses are left out: that of an upload is longer
- * than all the rest, and that of a storage behind the registry lets anybody read there.
- */
-static char *one_line(const char *words)
-{
-	char *line = memory_strdup(words), *to = line;
-
-	for (const char *from = line; *from; from++) {
-		if (*from == '?')
-			from += strcspn(from, "\" \n\r");
-		if (!*from)
-			break;
-		*to++ = strchr("\n\r", *from) ? ' ' : *from;
-	}
-	while (to > line && strchr(" .", to[-1]))
-		to--;
-	*to = '\0';
-	return line;
-}
-
 static int failed(struct image_transfer *transfer, const char *words, struct error **err)
 {
-	cleanup_free char *line = one_line(words);
+	cleanup_free char *line = engine_one_line(words, strlen(words));
 	struct error *error = NULL;
 
-	error_set(&error, ERROR_FAILED, "%.*s", MESSAGE_SHOWN, line);
+	error_set(&error, ERROR_FAILED, "%s", line);
 	judge(transfer, error);
 	error_append(err, error);
 	return -1;

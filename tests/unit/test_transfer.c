@@ -172,6 +172,12 @@ static void test_failures(void **state)
 		 "{\"message\":\"Get \\\"https://a/v2/\\\": x509: certificate signed by unknown authority\"}",
 		 ERROR_FAILED, false, "x509"},
 		{"500 Oops",
+		 "{\"errorDetail\":{\"message\":\"writing blob: unauthorized\"},\"error\":\"writing blob: unauthorized\"}",
+		 ERROR_REFUSED, false, "engine refused (500: writing blob: unauthorized)"},
+		{"500 Oops",
+		 "{\"message\":\"Download config.json digest sha256:1 does not match expected sha256:2\"}",
+		 ERROR_DAMAGED, false, "does not match"},
+		{"500 Oops",
 		 "{\"message\":\"unauthorized: access to the requested resource is not authorized\"}",
 		 ERROR_REFUSED, false, "unauthorized"},
 	};

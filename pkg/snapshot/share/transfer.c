@@ -288,7 +288,8 @@ static void add_advice(const struct transfer *transfer, const char *host, struct
 	else if (strstr(error->message, "HTTP response to HTTPS"))
 		error_hint(err,
 			   "the registry speaks no TLS; the engine takes it only when "
-			   "\"insecure-registries\" in its daemon.json lists %s",
+			   "\"insecure-registries\" in its daemon.json lists %s (podman: with "
+			   "insecure = true in registries.conf)",
 			   host);
 	else if (error->kind == ERROR_ENGINE)
 		error_hint(err, "try again later: layers that were transferred whole are not "
