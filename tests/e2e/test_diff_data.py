@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import Box
-from support.cli import CANCELLED, FAILED, UNSUPPORTED, USAGE, await_stop
+from support.cli import CANCELLED, FAILED, NO_SPACE, UNSUPPORTED, USAGE, await_stop
 from test_postgres import start
 
 DIFFERENT = 1
@@ -303,21 +303,34 @@ def test_what_cannot_be_compared(made):
     assert not made.scratch()
 
 
-def test_service_that_does_not_come_up(made):
-    """With what it said last; nothing of it stays."""
+def like_second(made, **changes):
+    """An image like second, of another configuration."""
     config = made.box.engine.image(made.second)["Config"]
-    container = made.box.create("broken", made.second)
-    repository, _, version = made.box.tag("broken").partition(":")
-    engine = made.box.engine
-    engine.json(
-        "POST", "/commit", {"container": container.id, "repo": repository, "tag": version},
-        {**config, "Cmd": ["postgres", "--no-such-option"]},
+    container = made.box.create("changed", made.second)
+    repository, _, version = made.box.tag("changed").partition(":")
+    made.box.engine.json(
+        "POST", "/commit", {"container": container.id, "repo": repository, "tag": version}, {**config, **changes}
     )
     container.remove()
+    return f"{repository}:{version}"
+
+
+def test_service_that_does_not_come_up(made):
+    """With what it said last; nothing of it stays."""
+    broken = like_second(made, Cmd=["postgres", "--no-such-option"])
     made.sidesnap.fails(
-        FAILED, "diff", "--data", made.first, f"{repository}:{version}", says=["did not come up", "no-such-option"]
+        FAILED, "diff", "--data", made.first, broken, says=["did not come up", "no-such-option"]
     )
-    engine.remove_image(f"{repository}:{version}")
+    made.box.engine.remove_image(broken)
+    assert not made.scratch() and made.box.orphans() == []
+
+
+def test_too_little_room_for_both(made):
+    """Nothing is booted."""
+    labels = made.box.engine.image(made.second)["Config"]["Labels"]
+    huge = like_second(made, Labels={**labels, "sidesnap.bytes": str(1 << 52)})
+    made.sidesnap.fails(NO_SPACE, "diff", "--data", made.first, huge, says=["4.0 PiB", "make room"])
+    made.box.engine.remove_image(huge)
     assert not made.scratch() and made.box.orphans() == []
 
 
