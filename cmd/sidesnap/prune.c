@@ -36,6 +36,11 @@ const struct option prune_options_table[] = {
 		 "it for all of NAME:TAG"},
 	{.name = "no-rewrite",
 	 .help = "leave the data of removed snapshots where it is below kept ones"},
+	{.name = "min-free",
+	 .type = OPTION_SIZE,
+	 .value = "SIZE",
+	 .otherwise = "1 GiB or 5%, whichever is more",
+	 .help = "write nothing anew that leaves the engine's disk less room than this"},
 	{.name = "dry-run", .help = "show the plan; remove nothing"},
 	{.name = "force",
 	 .letter = 'f',
@@ -195,6 +200,7 @@ int verb_prune_run(struct command *command, struct json **result, struct error *
 	struct prune_options options = {
 		.target = verb_argument(command, 0),
 		.no_rewrite = options_has(&command->options, "no-rewrite"),
+		.reserve_bytes = options_size(&command->options, "min-free", UINT64_MAX),
 	};
 	int outcome;
 

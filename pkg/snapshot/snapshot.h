@@ -132,7 +132,8 @@ int snapshot_remove(struct session *session, const struct string_list *reference
 struct prune_options {
 	const char *target; /* the lineages that it has snapshots in; NULL: all */
 	struct keep_rules rules;
-	bool no_rewrite; /* leave the layers of those that were removed below the others */
+	bool no_rewrite;	/* leave the layers of those that were removed below the others */
+	uint64_t reserve_bytes; /* --min-free of what is written anew; UINT64_MAX: the default */
 };
 
 /*

@@ -10,10 +10,11 @@ import time
 
 import pytest
 
+from conftest import Box
 from support import trees
 from support.api import wait_for
-from support.cli import CANCELLED, NOT_FOUND, REFUSED, USAGE, Terminal, interrupt
-from support.images import ROOT
+from support.cli import CANCELLED, NO_SPACE, NOT_FOUND, REFUSED, USAGE, Terminal, interrupt
+from support.images import ROOT, Images
 from test_chain import own_files, restored
 from test_history import forge
 
@@ -321,6 +322,29 @@ def test_room_of_the_last_ones(box, sidesnap):
     assert freed == plan["frees_bytes"], plan
     removed = sidesnap("rm", "--json", chain.tags[0], chain.tags[1]).json()
     assert removed["freed_bytes"] == before - freed - layers_size(box.engine) > 10 * MIB
+
+
+def test_room_where_there_is_little(small_engine):
+    """People prune when a disk is full: the plan needs no room, and the reserve can be lowered."""
+    box = Box(small_engine, Images(small_engine))
+    try:
+        line = Line(box)
+        for number in range(3):
+            trees.write(trees.join(box.path(line.volume), "big"), trees.noise(4 * MIB, number))
+            line.tags.append(box.tag())
+            line.results.append(box.sidesnap("create", line.name, "-t", line.tags[-1], "--min-free", "0"))
+        keep = ("--keep-tag", line.tags[1], "--keep-last", "1")
+        plan = box.sidesnap.json("prune", line.name, *keep, "--dry-run")
+        assert 3.8 < plan["frees_bytes"] / MIB < 4.2, plan
+        failed = box.sidesnap("prune", line.name, *keep, "--yes", "--json", code=NO_SPACE)
+        assert "--min-free" in failed.err and line.here() == line.tags[1:]
+        before = layers_size(small_engine)
+        done = box.sidesnap.json("prune", line.name, *keep, "--yes", "--min-free", "10M")
+        assert done["freed_bytes"] == before - layers_size(small_engine) > 3 * MIB
+        for tag in line.here():
+            box.sidesnap("verify", tag)
+    finally:
+        box.close()
 
 
 def test_room_that_is_not_freed(box, sidesnap):

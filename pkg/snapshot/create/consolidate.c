@@ -398,6 +398,7 @@ int consolidate_estimate(const struct session *session, const struct consolidate
 	CLEANUP(cleanup_consolidation_free) struct consolidation *consolidation = NULL;
 
 	estimate.estimate = true;
+	estimate.reserve_bytes = 0;
 	if (find_images(session, options, &image, &below, err) < 0)
 		return -1;
 	consolidation = consolidation_new(session, image);

@@ -352,7 +352,8 @@ static int rewrite(struct session *session, const struct prune_options *options,
 	struct json *rewritten = json_set_array(report, "rewritten");
 
 	if (!is_rewritten(session, options, plan) ||
-	    prune_rewrite(session, json_get(plan, "lineages"), rewritten, err) == 0)
+	    prune_rewrite(session, json_get(plan, "lineages"), options->reserve_bytes, rewritten,
+			  err) == 0)
 		return 0;
 	return error_prefix(err, "snapshots removed: %lld, but room is freed only in part",
 			    (long long)json_int(report, "removed_snapshots"));

@@ -31,6 +31,7 @@ struct chains {
 	struct member *members; /* of one lineage, those with fewer layers first */
 	size_t count;
 	struct json *rewritten;
+	uint64_t reserve_bytes; /* as in struct consolidate_options */
 };
 
 static void chains_release(struct chains *chains)
@@ -230,7 +231,7 @@ static struct consolidate_options options_of(const struct chains *chains,
 		.image = image_of(member),
 		.target_id = strspn(id, "0123456789abcdef") == 32 && !id[32] ? id : NULL,
 		.is_snapshot = true,
-		.reserve_bytes = UINT64_MAX,
+		.reserve_bytes = chains->reserve_bytes,
 		.below = onto ? text_or(onto->image, image_of(onto)) : NULL,
 		.is_below_known = onto == member->below,
 		.least_gain_bytes = must ? 0 : PRUNE_LEAST_GAIN_BYTES,
@@ -323,9 +324,10 @@ static int rewrite_chains(struct chains *chains, struct error **err)
 }
 
 static int rewrite_lineage(struct session *session, const struct json *lineage,
-			   struct json *rewritten, struct error **err)
+			   uint64_t reserve_bytes, struct json *rewritten, struct error **err)
 {
-	struct chains chains = {.session = session, .rewritten = rewritten};
+	struct chains chains = {
+		.session = session, .rewritten = rewritten, .reserve_bytes = reserve_bytes};
 	int result = add_members(&chains, lineage, err);
 
 	if (result == 0)
@@ -399,8 +401,8 @@ static bool is_wanted(const struct json *lineages, const struct json *lineage)
 	return false;
 }
 
-int prune_rewrite(struct session *session, const struct json *lineages, struct json *rewritten,
-		  struct error **err)
+int prune_rewrite(struct session *session, const struct json *lineages, uint64_t reserve_bytes,
+		  struct json *rewritten, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *all = NULL;
 	int result = 0;
@@ -415,7 +417,7 @@ int prune_rewrite(struct session *session, const struct json *lineages, struct j
 		bool is_over;
 
 		if (!is_wanted(lineages, lineage) ||
-		    rewrite_lineage(session, lineage, rewritten, &problem) == 0)
+		    rewrite_lineage(session, lineage, reserve_bytes, rewritten, &problem) == 0)
 			continue;
 		is_over = !is_of_one_lineage(problem);
 		error_append(err, problem);
