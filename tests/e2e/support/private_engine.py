@@ -50,7 +50,7 @@ class PrivateEngine:
     """
     The machine's Docker with overlay2, or the one in a tree with the containerd image store: its usr/ is
     mounted over /usr for the daemons alone.
-    number: which of the eight slots (device name, subnet, directory) it has taken.
+    number: which of the sixteen slots (device name, subnet, directory) it has taken.
     disk_bytes: the data root is a file system of that size of its own, so that it can be filled.
     """
 
@@ -75,7 +75,7 @@ class PrivateEngine:
             raise
 
     def take_slot(self):
-        for number in range(8):
+        for number in range(16):
             lock = open(f"{STATE_PARENT}/sidesnap-test.{number}.lock", "w")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,7 +84,7 @@ class PrivateEngine:
                 continue
             self.number, self.lock = number, lock
             return
-        raise NotPossible("eight test runs at once")
+        raise NotPossible("sixteen test engines at once")
 
     # -- starting
 
