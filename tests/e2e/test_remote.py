@@ -134,7 +134,7 @@ def test_usage(pushed):
     sidesnap.fails(NOT_FOUND, "show", "--remote", f"{pushed.team}:none", says="manifest unknown")
     sidesnap.fails(NOT_FOUND, "ls", "--remote", f"{pushed.team}-none", says="cannot list")
     sidesnap.fails(ENGINE, "ls", says="engine")
-    pushed.here.fails(NOT_FOUND, "show", f"{pushed.team}:none", says="--remote")
+    pushed.here.fails(NOT_FOUND, "show", "nowhere.example/quite/other:thing", says="--remote")
 
 
 def test_credentials(pushed, registry, tmp_path):
