@@ -116,8 +116,12 @@ int data_merge(struct record_reader *from, struct record_reader *to, size_t keys
 	struct stream streams[2] = {{.reader = from, .keys = keys}, {.reader = to, .keys = keys}};
 	int result;
 
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < 2; i++) {
 		streams[i].sizes = memory_array(NULL, keys + 1, sizeof(size_t));
+		/* Also where all keys are empty, memcmp() is not to be given NULL. */
+		streams[i].capacity = 64;
+		streams[i].last = memory_array(NULL, streams[i].capacity, 1);
+	}
 	result = merge(&streams[0], &streams[1], keys, pair, context, err);
 	for (size_t i = 0; i < 2; i++) {
 		free(streams[i].last);
