@@ -266,7 +266,8 @@ def booted(container, timeout=60):
         try:
             state = container.state()
             assert state["Running"], f"{container.name} ended ({state['ExitCode']}): {container.logs()}"
-            rows = container.engine.json("GET", f"/containers/{container.id}/top")["Processes"]
+            # None of one that is about to end.
+            rows = container.engine.json("GET", f"/containers/{container.id}/top")["Processes"] or []
         except EngineError:
             return False
         # Before us there is the runtime's own process; an init keeps our path on its command line for ever.
