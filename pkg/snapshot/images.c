@@ -56,12 +56,20 @@ size_t images_tag_count(const struct json *image)
 	return count;
 }
 
+static bool is_with(const char *name, const char *added, const char *shorter)
+{
+	return text_has_prefix(name, added) && !strcmp(name + strlen(added), shorter);
+}
+
 /* podman puts a host before short names, docker leaves its own out. */
 static bool is_short_for(const char *tag, const char *full)
 {
-	return (text_has_prefix(tag, "localhost/") && !strcmp(tag + 10, full)) ||
-	       (text_has_prefix(full, "docker.io/") && !strcmp(tag, full + 10)) ||
-	       (text_has_prefix(full, "docker.io/library/") && !strcmp(tag, full + 18));
+	static const char *const hosts[] = {"docker.io/library/", "docker.io/"};
+
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
+		if (is_with(full, hosts[i], tag) || is_with(tag, hosts[i], full))
+			return true;
+	return is_with(tag, "localhost/", full);
 }
 
 const char *images_tag_named(const struct json *inspect, const char *text)

@@ -168,6 +168,34 @@ static void snapshots_of_a_container(void **state)
 		assert_int_equal(images_is_of(entry, &cases[i].source), cases[i].is_of);
 }
 
+/* An engine says of a short name what it takes it for: docker nothing, podman a host. */
+static void tags_that_a_name_means(void **state)
+{
+	static const char *const cases[][3] = {
+		{"demo:before", "demo:before", "demo:before"},
+		{"demo:before", "demo:after", NULL},
+		{"localhost/demo:before", "demo:before", "localhost/demo:before"},
+		{"docker.io/library/demo:before", "demo:before", "docker.io/library/demo:before"},
+		{"docker.io/team/demo:before", "team/demo:before", "docker.io/team/demo:before"},
+		{"demo:before", "docker.io/library/demo:before", "demo:before"},
+		{"team/demo:before", "docker.io/team/demo:before", "team/demo:before"},
+		{"demo:latest", "docker.io/library/demo", "demo:latest"},
+		{"registry.example/demo:before", "demo:before", NULL},
+		{"demo:before", "localhost/demo:before", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CLEANUP(cleanup_json_free) struct json *inspect = json_new_object();
+		const char *found;
+
+		json_add_string(json_set_array(inspect, "RepoTags"), "other:tag");
+		json_add_string(json_get(inspect, "RepoTags"), cases[i][0]);
+		found = images_tag_named(inspect, cases[i][1]);
+		assert_string_equal(found ? found : "none", cases[i][2] ? cases[i][2] : "none");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +203,7 @@ int main(void)
 		cmocka_unit_test(words_that_are_refused),
 		cmocka_unit_test(our_own_container),
 		cmocka_unit_test(snapshots_of_a_container),
+		cmocka_unit_test(tags_that_a_name_means),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
