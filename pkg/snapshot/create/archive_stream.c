@@ -15,27 +15,10 @@
 #include "base/tar.h"
 #include "engine/archive.h"
 #include "store/hash.h"
+#include "tree/catalog.h"
 
 /* os.ModeDir of Go, in X-Docker-Container-Path-Stat. */
 #define GO_MODE_DIRECTORY (1ULL << 31)
-
-static const char *type_name(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFDIR:
-		return "directory";
-	case S_IFLNK:
-		return "symlink";
-	case S_IFIFO:
-		return "fifo";
-	case S_IFCHR:
-		return "char";
-	case S_IFBLK:
-		return "block";
-	default:
-		return "file";
-	}
-}
 
 /* One tar member as an ENTRY; ${hardlink} is mapped by the caller. */
 static struct json *make_entry(const char *path, const struct tar_entry *member,
@@ -46,7 +29,7 @@ static struct json *make_entry(const char *path, const struct tar_entry *member,
 		memory_printf("%lld.%09ld", (long long)member->mtime.tv_sec, member->mtime.tv_nsec);
 
 	json_set_bytes(entry, "path", path);
-	json_set_string(entry, "type", type_name(member->mode));
+	json_set_string(entry, "type", catalog_type_name(member->mode));
 	json_set_int(entry, "mode", member->mode & 07777);
 	json_set_int(entry, "uid", member->uid);
 	json_set_int(entry, "gid", member->gid);
