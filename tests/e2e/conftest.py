@@ -297,6 +297,20 @@ def sidesnap(box):
 
 
 @pytest.fixture
+def poisoned(box, sidesnap):
+    """A running container, its volume, and a snapshot of it with which it does not come up."""
+    script = "[ ! -e /data/poison ] || exit 9; sleep 1000"
+    volume = box.volume("data")
+    container = box.run("db", "busybox", ["sh", "-c", script], [(volume, "/data")])
+    trees.write(trees.join(box.path(volume), "poison"), b"x")
+    tag = box.tag()
+    sidesnap.create(container.name, tag)
+    os.unlink(box.path(volume) + "/poison")
+    trees.write(trees.join(box.path(volume), "good"), b"good\n")
+    return container, volume, tag
+
+
+@pytest.fixture
 def scratch(tmp_path_factory):
     """A directory on a real file system (tmpfs has no user xattrs on older kernels)."""
     path = f"/var/tmp/{SESSION}-{next(counter)}"

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import subprocess
 import tarfile
 import time
 
@@ -13,7 +12,7 @@ from support import trees
 from support.api import wait_for
 from support.cli import ENGINE, EXISTS, NO_SPACE, NOT_FOUND, REFUSED, UNSUPPORTED, USAGE, Sidesnap
 from support.images import Images, archive
-from support.private_engine import end_with_parent
+from support.relay import start_relay
 
 
 @pytest.fixture
@@ -243,13 +242,8 @@ def test_error_names_the_engines_own_words(box, sidesnap, db):
 def test_engine_that_goes_away(box, scratch):
     """The connection ends in the middle: an error, not a wait for ever."""
     path = os.path.join(scratch, "relay.sock")
-    relay = subprocess.Popen(
-        ["/usr/bin/python3", "-c", RELAY, path, box.engine.path],
-        stdout=subprocess.PIPE,
-        preexec_fn=end_with_parent,
-    )
+    relay = start_relay(("unix", path), ("unix", box.engine.path))
     box.cleanups.callback(relay.kill)
-    relay.stdout.readline()
     volume = box.volume("data", trees.make_small)
     container = box.run("db", "busybox", ["sleep", "1000"], [(volume, "/data")])
     sidesnap = Sidesnap("unix://" + path)
@@ -263,24 +257,3 @@ def test_engine_that_goes_away(box, scratch):
     box.sidesnap("doctor")
     assert not box.helpers()
     assert process.returncode == ENGINE, (process.returncode, out, err)
-
-
-RELAY = """
-import socket, sys, threading
-server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1]); server.listen()
-print("ready", flush=True)
-def pump(a, b):
-    try:
-        while True:
-            data = a.recv(65536)
-            if not data: break
-            b.sendall(data)
-        b.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
-while True:
-    client, _ = server.accept()
-    engine = socket.socket(socket.AF_UNIX); engine.connect(sys.argv[2])
-    for pair in ((client, engine), (engine, client)):
-        threading.Thread(target=pump, args=pair, daemon=True).start()
-"""

@@ -369,16 +369,9 @@ def test_death_at_each_step_is_rolled_back_by_doctor(box, sidesnap, db, tag, poi
     assert sidesnap.json("doctor")["actions"] == []
 
 
-def test_service_that_does_not_get_ready_is_rolled_back(box, sidesnap):
+def test_service_that_does_not_get_ready_is_rolled_back(box, sidesnap, poisoned):
     """The snapshot's data makes the service end: the state before comes back by itself."""
-    script = "[ ! -e /data/poison ] || exit 9; sleep 1000"
-    volume = box.volume("data")
-    container = box.run("db", "busybox", ["sh", "-c", script], [(volume, "/data")])
-    trees.write(trees.join(box.path(volume), "poison"), b"x")
-    tag = box.tag()
-    sidesnap.create(container.name, tag)
-    os.unlink(box.path(volume) + "/poison")
-    trees.write(trees.join(box.path(volume), "good"), b"good\n")
+    container, _, tag = poisoned
     result = sidesnap("replace", container.name, tag, "--yes", code=None)
     assert result.code not in (0, 1), result
     now = box.container("db")

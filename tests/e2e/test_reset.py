@@ -415,15 +415,8 @@ def test_interrupted_by_ctrl_c(box, sidesnap, db, tag):
         assert_settled(box, db)
 
 
-def test_service_that_does_not_come_up_is_rolled_back(box, sidesnap):
-    script = "[ ! -e /data/poison ] || exit 9; sleep 1000"
-    volume = box.volume("data")
-    container = box.run("db", "busybox", ["sh", "-c", script], [(volume, "/data")])
-    trees.write(trees.join(box.path(volume), "poison"), b"x")
-    tag = box.tag()
-    sidesnap.create(container.name, tag)
-    os.unlink(box.path(volume) + "/poison")
-    trees.write(trees.join(box.path(volume), "good"), b"good\n")
+def test_service_that_does_not_come_up_is_rolled_back(box, sidesnap, poisoned):
+    container, volume, tag = poisoned
     result = sidesnap("reset", container.name, tag, code=None)
     assert result.code not in (0, 1) and "as it was before" in result.err, result
     assert container.state()["Running"]

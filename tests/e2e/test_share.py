@@ -13,7 +13,6 @@ import shutil
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 
 import pytest
@@ -23,8 +22,8 @@ from support import trees
 from support.api import Engine, wait_for
 from support.cli import DAMAGED, ENGINE, EXISTS, NOT_FOUND, REFUSED, USAGE, Sidesnap, interrupt
 from support.images import Images
-from support.private_engine import end_with_parent
 from support.registry import PASSWORD, USER, free_port
+from support.relay import start_relay
 from support.sharing import empty, far, near, team
 
 
@@ -498,41 +497,15 @@ def way_to(engine, registry):
         address = [registry.address + "/32", "dev", "lo"]
         subprocess.run([*enter, "ip", "address", "add", *address], check=True)
         middle = os.path.join(directory, "socket")
-        outer = [sys.executable, "-c", RELAY, "unix", middle, "tcp", registry.host]
-        inner = [*enter, sys.executable, "-c", RELAY, "tcp", registry.host, "unix", middle]
-        relays = []
-        for command in (outer, inner):
-            relays.append(subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=end_with_parent))
-            assert relays[-1].stdout.readline() == b"ready\n"
+        relays = [
+            start_relay(("unix", middle), ("tcp", registry.host)),
+            start_relay(("tcp", registry.host), ("unix", middle), enter),
+        ]
         yield
         for relay in relays:
             relay.kill()
             relay.wait()
         subprocess.run([*enter, "ip", "address", "delete", *address], check=True)
-
-
-RELAY = """
-import socket, sys, threading
-def make(kind): return socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET)
-def address(kind, value):
-    host, _, port = value.rpartition(":")
-    return value if kind == "unix" else (host, int(port))
-kind, value, to, target = sys.argv[1:]
-server = make(kind); server.bind(address(kind, value)); server.listen(64)
-print("ready", flush=True)
-def pump(a, b):
-    try:
-        while data := a.recv(65536):
-            b.sendall(data)
-        b.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
-while True:
-    client, _ = server.accept()
-    other = make(to); other.connect(address(to, target))
-    for pair in ((client, other), (other, client)):
-        threading.Thread(target=pump, args=pair, daemon=True).start()
-"""
 
 
 def test_there_and_back_with_other_engines(near, other, registry, team, login):
