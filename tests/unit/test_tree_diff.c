@@ -87,7 +87,6 @@ static void walk(struct facts *facts, int parent, const char *name, const char *
 	struct fact fact = {.path = memory_strdup(path)};
 	char target[4096] = "";
 	struct string_list names;
-	struct dirent *entry;
 	DIR *directory;
 
 	assert_int_equal(fstatat(parent, name, &fact.status, AT_SYMLINK_NOFOLLOW), 0);
@@ -107,11 +106,7 @@ static void walk(struct facts *facts, int parent, const char *name, const char *
 		return;
 	parent = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	directory = fdopendir(parent);
-	string_list_init(&names);
-	while ((entry = readdir(directory)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			string_list_add(&names, entry->d_name);
-	string_list_sort(&names);
+	sorted_names(directory, &names);
 	for (size_t i = 0; i < names.count; i++) {
 		cleanup_free char *below = *path ? memory_printf("%s/%s", path, names.items[i])
 						 : memory_strdup(names.items[i]);

@@ -233,17 +233,12 @@ static void change_one(struct maker *maker, int parent, const char *name, const 
 static void change_directory(struct maker *maker, int fd, const char *path)
 {
 	struct string_list names;
-	struct dirent *entry;
 	DIR *directory = fdopendir(dup(fd));
 
 	assert_non_null(directory);
 	rewinddir(directory);
-	string_list_init(&names);
-	while ((entry = readdir(directory)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			string_list_add(&names, entry->d_name);
+	sorted_names(directory, &names);
 	closedir(directory);
-	string_list_sort(&names);
 	for (size_t i = 0; i < names.count; i++) {
 		cleanup_free char *below = *path ? memory_printf("%s/%s", path, names.items[i])
 						 : memory_strdup(names.items[i]);

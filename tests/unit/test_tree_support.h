@@ -216,18 +216,25 @@ static void describe_one(struct description *description, int parent, const char
 	}
 }
 
+/* What is in it, to be released. */
+static UNUSED void sorted_names(DIR *directory, struct string_list *names)
+{
+	struct dirent *entry;
+
+	string_list_init(names);
+	while ((entry = readdir(directory)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			string_list_add(names, entry->d_name);
+	string_list_sort(names);
+}
+
 static void describe_directory(struct description *description, int fd, const char *path)
 {
 	struct string_list names;
-	struct dirent *entry;
 	DIR *directory = fdopendir(fd);
 
 	assert_non_null(directory);
-	string_list_init(&names);
-	while ((entry = readdir(directory)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			string_list_add(&names, entry->d_name);
-	string_list_sort(&names);
+	sorted_names(directory, &names);
 	for (size_t i = 0; i < names.count; i++) {
 		cleanup_free char *below = memory_printf("%s/%s", path, names.items[i]);
 
