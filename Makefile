@@ -190,7 +190,7 @@ $(foreach v,unit asan,$(eval $(call unit_rules,$(v))))
 
 # ---- targets ------------------------------------------------------------------------------------
 
-.PHONY: all install setup check unit asan test failpoints ubsan bench bench-all bench-docs demo \
+.PHONY: all install setup check unit asan test test-databases failpoints ubsan bench bench-all bench-docs demo \
 	demo-clean image base-image clean help unit-programs asan-programs FORCE
 FORCE:
 
@@ -240,6 +240,11 @@ test: ## everything: check, unit, asan, then the tests on an engine
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory asan
 	@scripts/run-pytest '$(out)' $(PYTEST_ARGS)
+
+test-databases: ## the databases that `make test` leaves out: their servers are fetched and built first
+	@scripts/setup
+	+@$(parallel) all failpoints
+	@scripts/run-pytest '$(out)' -m database $(PYTEST_ARGS)
 
 # BENCH_ARGS="--case reset --rounds 3": tests/bench/run --help
 bench bench-all: all $(O)/bench_files

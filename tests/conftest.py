@@ -69,20 +69,32 @@ def pytest_addoption(parser):
     parser.addoption("--claims", help="a folder: run only what no other process has claimed there, used by --processes")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "database: a server that is dear to fetch or to run: make test-databases")
+
+
+def is_whole(item):
+    return file_of(item) in WHOLE or item.get_closest_marker("database")
+
+
 def pytest_collection_modifyitems(config, items):
     def position(item):
         return ORDER.index(file_of(item)) if file_of(item) in ORDER else len(ORDER)
 
     items.sort(key=position)
+    # Who names a file or a marker gets what it says.
+    named = config.getoption("markexpr") or any(".py" in argument for argument in config.args)
+    left_out = [item for item in items if item.get_closest_marker("database") and not named]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def claimed(items, folder):
     """Those that are ours. A process takes a test, or a file of WHOLE, when it comes to it."""
     ours, others = set(), set()
     for at, item in enumerate(items):
-        name = file_of(item)
-        if name not in WHOLE:
-            name = str(at)
+        name = file_of(item) if is_whole(item) else str(at)
         if name not in ours and name not in others:
             try:
                 os.close(os.open(os.path.join(folder, name), os.O_CREAT | os.O_EXCL))

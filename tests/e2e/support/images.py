@@ -223,30 +223,22 @@ def made_images():
     }
 
 
-def debian_base(path, tag):
-    """A minimal Debian as an archive: the tree that scripts/base-image made, else through debootstrap."""
-    made = os.path.join(os.path.dirname(cache_directory()), "base", "bookworm.tar")
-    if os.path.exists(made):
-        with open(made, "rb") as file:
-            archive(path, tag, [file.read()], {**COMMON, "Cmd": ["bash"]})
-        return
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
-        tree = os.path.join(directory, "root")
-        log = subprocess.run(
-            ["debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", tree],
-            capture_output=True,
-            text=True,
-        )
-        assert log.returncode == 0, "debootstrap: " + (log.stdout + log.stderr)[-2000:]
-        for part in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale"):
-            shutil.rmtree(os.path.join(tree, part), ignore_errors=True)
-            os.makedirs(os.path.join(tree, part), exist_ok=True)
-        layer = subprocess.run(
-            ["tar", "-C", tree, "--numeric-owner", "--exclude=./dev/*", "-cf", "-", "."],
-            check=True,
-            capture_output=True,
-        ).stdout
-    archive(path, tag, [layer], {**COMMON, "Cmd": ["bash"]})
+# Images of one folder that differ in the release they stand on, or in what is built: name -> (folder,
+# release, arguments of the build). What is not named here stands on bookworm.
+VARIANTS = {
+    "redis8": ("redis", "trixie", {}),
+}
+RELEASE = "bookworm"
+
+
+def debian_base(path, tag, release):
+    """A minimal Debian as an archive, from the tree that scripts/base-image makes."""
+    made = subprocess.run(
+        [os.path.join(ROOT, "scripts", "base-image"), "--tar", release], stdout=subprocess.PIPE, text=True
+    )
+    assert made.returncode == 0, f"scripts/base-image --tar {release} failed"
+    with open(made.stdout.strip(), "rb") as file:
+        archive(path, tag, [file.read()], {**COMMON, "Cmd": ["bash"]})
 
 
 def hash_directory(directory):
@@ -299,13 +291,10 @@ class Images:
     def cached(self, name, tag):
         if name in self.makers:
             key, make = self.recipes, self.write_made
-        elif name == "debian":
-            key, make = "minbase bookworm 2", self.write_debian
+        elif name.startswith("debian-"):
+            key, make = "minbase 3", self.write_debian
         else:
-            source = os.path.join(SOURCES, name)
-            if not os.path.isdir(source):
-                source = os.path.join(ROOT, "images", name)
-            key, make = hash_directory(source), self.write_built
+            key, make = hash_directory(self.source(name)) + str(VARIANTS.get(name)), self.write_built
         digest = hashlib.sha256(f"{name} {tag} {key}".encode()).hexdigest()[:24]
         path = os.path.join(cache_directory(), f"{name}-{digest}.tar")
         with open(os.path.join(cache_directory(), f".{name}.lock"), "w") as lock:
@@ -336,25 +325,31 @@ class Images:
         archive(path, tag, layers, config)
 
     @staticmethod
-    def write_debian(path, _name, tag):
-        debian_base(path, tag)
+    def write_debian(path, name, tag):
+        debian_base(path, tag, name.partition("-")[2])
+
+    @staticmethod
+    def source(name):
+        """The folder that an image is built from."""
+        folder = VARIANTS.get(name, (name,))[0]
+        source = os.path.join(SOURCES, folder)
+        return source if os.path.isdir(source) else os.path.join(ROOT, "images", folder)
 
     def write_built(self, path, name, tag):
         """By the engine, from a Dockerfile whose base becomes ours: no registry is asked."""
-        base = self("debian")
-        source = os.path.join(SOURCES, name)
-        if not os.path.isdir(source):
-            source = os.path.join(ROOT, "images", name)
+        _, release, arguments = VARIANTS.get(name, (name, RELEASE, {}))
+        base = self(f"debian-{release}")
         with tempfile.TemporaryDirectory() as directory:
             context = os.path.join(directory, "context")
-            shutil.copytree(source, context)
+            shutil.copytree(self.source(name), context)
             dockerfile = os.path.join(context, "Dockerfile")
             with open(dockerfile) as file:
-                text = file.read().replace("FROM debian:bookworm-slim", f"FROM {base}")
+                text = file.read().replace(f"FROM debian:{RELEASE}-slim", f"FROM {base}")
             with open(dockerfile, "w") as file:
                 file.write(text)
+            given = {"BASE": base} if "ARG BASE" in text else {}
             try:
-                self.engine.build(context, tag, {"BASE": base} if "ARG BASE" in text else None)
+                self.engine.build(context, tag, {**given, **arguments} or None)
             except EngineError as error:
                 raise AssertionError(f"cannot build the image {name}: {error}") from error
         with open(path, "wb") as file:
