@@ -86,6 +86,17 @@ run_files() {
 	done
 }
 
+# Since 18 the volume is above PGDATA: an older cluster in it must not be taken for none.
+refuse_other_clusters() {
+	[ "$PGDATA" = "/var/lib/postgresql/${PG_MAJOR:-}/docker" ] || return 0
+	local other
+	for other in /var/lib/postgresql /var/lib/postgresql/data /var/lib/postgresql/*/docker; do
+		[ ! -s "$other/PG_VERSION" ] || die "there is a database of another version in $other"
+	done
+	! mountpoint -q /var/lib/postgresql/data ||
+		die "/var/lib/postgresql/data is a volume, but the data of this version is in $PGDATA: mount it at /var/lib/postgresql"
+}
+
 initialise() {
 	value_or_file POSTGRES_PASSWORD ''
 	value_or_file POSTGRES_USER postgres
@@ -93,12 +104,11 @@ initialise() {
 	if [ -z "$POSTGRES_PASSWORD" ] && [ "${POSTGRES_HOST_AUTH_METHOD:-}" != trust ]; then
 		die "the database has no superuser password; set POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE"
 	fi
+	refuse_other_clusters
 	make_cluster
 	shift
-	local arguments
-	arguments="-c listen_addresses='' -p ${PGPORT:-5432}"
-	[ $# = 0 ] || arguments+=$(printf ' %q' "$@")
-	pg_ctl -D "$PGDATA" -w -o "$arguments" start
+	# Behind what was asked for: the last word counts.
+	pg_ctl -D "$PGDATA" -w -o "$(printf '%q ' "$@" -c listen_addresses= -p "${PGPORT:-5432}")" start
 	if [ "$POSTGRES_DB" != postgres ]; then
 		query --dbname postgres --set name="$POSTGRES_DB" <<<'CREATE DATABASE :"name";'
 	fi

@@ -225,8 +225,18 @@ def made_images():
 
 # Images of one folder that differ in the release they stand on, or in what is built: name -> (folder,
 # release, arguments of the build). What is not named here stands on bookworm.
+POSTGRES_18 = {"MAJOR": "18", "DATA": "/var/lib/postgresql/18/docker", "STATE": "/var/lib/postgresql"}
 VARIANTS = {
+    "postgres17": ("postgres", "trixie", {"MAJOR": "17"}),
+    "postgres18": ("postgres", "sid", POSTGRES_18),
+    "postgis": ("postgres", "bookworm", {"PACKAGES": "postgresql-15-postgis-3"}),
+    "postgres17-extensions": (
+        "postgres",
+        "trixie",
+        {"MAJOR": "17", "PACKAGES": "postgresql-17-timescaledb postgresql-17-pgvector", "PRELOAD": "timescaledb"},
+    ),
     "redis8": ("redis", "trixie", {}),
+    "valkey": ("valkey", "trixie", {}),
 }
 RELEASE = "bookworm"
 
@@ -292,7 +302,7 @@ class Images:
         if name in self.makers:
             key, make = self.recipes, self.write_made
         elif name.startswith("debian-"):
-            key, make = "minbase 3", self.write_debian
+            key, make = "minbase 4", self.write_debian
         else:
             key, make = hash_directory(self.source(name)) + str(VARIANTS.get(name)), self.write_built
         digest = hashlib.sha256(f"{name} {tag} {key}".encode()).hexdigest()[:24]
