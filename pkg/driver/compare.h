@@ -18,8 +18,7 @@ struct compare;
 
 /*
  * compare_open(engine, id, match, err):
- * Try the driver's ways, in order. ${engine} and ${match} must outlive the result. ERROR_FAILED with
- * what the last one said where none works.
+ * As access_open(); ${engine} and ${match} must outlive the result.
  */
 struct compare *compare_open(struct engine *engine, const char *id,
 			     const struct driver_match *match, struct error **err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/template.h"
 
 #define LABEL_VALUE_PREFIX "sidesnap.driver."
 
@@ -266,36 +267,24 @@ static char *from_file_variable(const struct values *values, const char *name)
 	return text;
 }
 
-static char *from_line(struct values *values, const struct json *line, unsigned depth);
+/* A look-up within a look-up, and how deep it is. */
+struct expansion {
+	struct values *values;
+	unsigned depth;
+};
+
+static char *find_name(void *context, const char *name)
+{
+	const struct expansion *expansion = context;
+
+	return get(expansion->values, name, expansion->depth);
+}
 
 static char *expand(struct values *values, const char *template, unsigned depth)
 {
-	struct buffer text;
+	struct expansion expansion = {values, depth};
 
-	buffer_init(&text, EXPANDED_LIMIT);
-	while (*template) {
-		cleanup_free char *name = NULL, *value = NULL;
-		size_t size;
-
-		if (template[0] != '$' || template[1] != '{') {
-			buffer_append(&text, template ++, 1);
-			continue;
-		}
-		size = strcspn(template + 2, "}");
-		name = memory_strndup(template + 2, size);
-		value = get(values, name, depth);
-		if (!value) {
-			buffer_release(&text);
-			return NULL;
-		}
-		buffer_append_string(&text, value);
-		template += 2 + size + (template[2 + size] == '}');
-	}
-	if (text.failed) {
-		buffer_release(&text);
-		return NULL;
-	}
-	return buffer_steal(&text);
+	return template_expand(template, EXPANDED_LIMIT, find_name, &expansion);
 }
 
 static char *from_line(struct values *values, const struct json *line, unsigned depth)
@@ -338,13 +327,12 @@ static char *own_address(const struct values *values)
 	return NULL;
 }
 
-static char *look_up(struct values *values, const char *name, const struct json *value,
-		     unsigned depth)
+static char *first_of(struct values *values, const struct json *value, enum value_source *source,
+		      unsigned depth)
 {
-	char *found = json_bool(value, "secret") ? NULL : from_label(values, name);
+	char *found = NULL;
 
-	if (!found)
-		found = from_options(values, json_get(value, "options"));
+	*source = VALUE_REFERENCE;
 	for (struct json *i = json_first(json_get(value, "variables")); i && !found;
 	     i = json_next(i)) {
 		found = from_environment(values, json_string_or(i, NULL, ""));
@@ -353,17 +341,38 @@ static char *look_up(struct values *values, const char *name, const struct json 
 	}
 	for (struct json *i = json_first(json_get(value, "files")); i && !found; i = json_next(i))
 		found = from_file_variable(values, json_string_or(i, NULL, ""));
+	if (found)
+		return found;
+	*source = VALUE_OF_CONTAINER;
 	for (struct json *i = values->is_guessing ? NULL : json_first(json_get(value, "lines"));
 	     i && !found; i = json_next(i))
 		found = from_line(values, i, depth);
+	return found;
+}
+
+static char *look_up(struct values *values, const char *name, const struct json *value,
+		     enum value_source *source, unsigned depth)
+{
+	char *found = json_bool(value, "secret") ? NULL : from_label(values, name);
+
+	*source = VALUE_OF_CONTAINER;
 	if (!found)
-		found = memory_strdup(json_string(value, "default"));
+		found = from_options(values, json_get(value, "options"));
+	if (!found)
+		found = first_of(values, value, source, depth);
+	if (!found && json_string(value, "default")) {
+		*source = VALUE_DEFAULT;
+		found = expand(values, json_string(value, "default"), depth);
+	}
+	if (!found)
+		*source = VALUE_NONE;
 	return found;
 }
 
 static char *get(struct values *values, const char *name, unsigned depth)
 {
 	const struct json *value = json_path(values->definition, "values", name);
+	enum value_source source;
 	char *found;
 
 	if (strcmp(name, "address") == 0)
@@ -373,7 +382,7 @@ static char *get(struct values *values, const char *name, unsigned depth)
 		return memory_strdup(json_string(values->found, name));
 	if (!value || depth >= DEPTH_MAX)
 		return NULL;
-	found = look_up(values, name, value, depth + 1);
+	found = look_up(values, name, value, &source, depth + 1);
 	if (!values->is_guessing)
 		json_set(values->found, name, json_new_string(found));
 	if (found && json_bool(value, "secret") && strlen(found) >= SECRET_SIZE_MIN &&
@@ -387,9 +396,19 @@ char *values_get(struct values *values, const char *name)
 	return get(values, name, 0);
 }
 
+char *values_find(struct values *values, const char *name, enum value_source *source)
+{
+	return look_up(values, name, json_path(values->definition, "values", name), source, 1);
+}
+
 void values_set(struct values *values, const char *name, const char *value)
 {
 	json_set(values->found, name, json_new_string(value));
+}
+
+void values_forget(struct values *values, const char *name)
+{
+	json_remove(values->found, name);
 }
 
 char *values_expand(struct values *values, const char *template)

@@ -41,8 +41,22 @@ void values_release(struct values *values);
 /* values_get(values, name): To be freed; NULL where the container has none. "" is a value. */
 char *values_get(struct values *values, const char *name);
 
+/* Where a value was found. */
+enum value_source {
+	VALUE_NONE,
+	VALUE_OF_CONTAINER, /* its label, command line, or a file that the server wrote */
+	VALUE_REFERENCE,    /* a variable, or a file that a variable names */
+	VALUE_DEFAULT,
+};
+
+/* values_find(values, name, source): As values_get(), looked up anew, and where it was found. */
+char *values_find(struct values *values, const char *name, enum value_source *source);
+
 /* values_set(values, name, value): From now on this value, wherever the container has another; NULL: it has none. */
 void values_set(struct values *values, const char *name, const char *value);
+
+/* values_forget(values, name): Look it up anew. */
+void values_forget(struct values *values, const char *name);
 
 /* values_expand(values, template): With every "${name}" replaced, to be freed; NULL where one is absent, or it gets too long. */
 char *values_expand(struct values *values, const char *template);

@@ -127,6 +127,9 @@ int container_logs(struct engine *engine, const char *id, unsigned tail, struct 
  * without failing. -1: it could not be run, the stream broke, or exec->timeout_ms
  * passed (ERROR_FAILED): the engine has no way to stop it, so it may run on.
  */
+/* Gets what came of a stream: 1 stdout, 2 stderr. Must not use the engine. */
+typedef void exec_sink(void *context, int stream, const void *data, size_t size);
+
 struct container_exec {
 	const char *user;		/* NULL: the container's */
 	const char *const *environment; /* "NAME=value"..., NULL at the end; may be NULL */
@@ -137,6 +140,8 @@ struct container_exec {
 	uint64_t timeout_ms;   /* 0: none */
 	struct buffer *output; /* stdout; may be NULL */
 	struct buffer *errors; /* stderr; NULL: to output */
+	exec_sink *sink;       /* of a stream that is fed: gets all of both; NULL: none */
+	void *context;	       /* for the sink */
 	int exit_code;	       /* result */
 };
 int container_exec(struct engine *engine, const char *id, struct container_exec *exec,
@@ -164,6 +169,20 @@ void exec_stream_write(struct exec_stream *stream, const void *data, size_t size
 
 /* exec_stream_read(stream, data, size, err): Bytes of stdout, waiting for them; 0 at the end, -1. */
 ssize_t exec_stream_read(struct exec_stream *stream, void *data, size_t size, struct error **err);
+
+/*
+ * exec_stream_feed(stream, data, size, err):
+ * More input, of whatever size in all, of one that asks and has a sink: waits until the command has
+ * taken it, and meanwhile hands what comes to the sink, so that neither side blocks the other. 1: taken;
+ * 0: the command reads no more, and how it ended tells why; -1: cancelled, or the engine broke off.
+ */
+int exec_stream_feed(struct exec_stream *stream, const void *data, size_t size, struct error **err);
+
+/*
+ * exec_stream_finish(stream, timeout_ms, err):
+ * No more input: read on into the sink until the command ends. 0; -1 also after ${timeout_ms} (0: none).
+ */
+int exec_stream_finish(struct exec_stream *stream, uint64_t timeout_ms, struct error **err);
 
 /* exec_stream_exit_code(stream, exit_code, err): After the end: how the command ended. */
 int exec_stream_exit_code(struct exec_stream *stream, int *exit_code, struct error **err);

@@ -225,6 +225,9 @@ struct exec_stream {
 	struct attachment *attachment;
 	char *exec_id;
 	struct buffer *errors;
+	exec_sink *sink;
+	void *context;
+	bool refused; /* it reads no more: what it says until its end is still read */
 };
 
 /* A command may well end without reading its input: what it says, and its exit code, tell. */
@@ -241,6 +244,8 @@ struct exec_stream *exec_stream_open(struct engine *engine, const char *id,
 
 	stream->engine = engine;
 	stream->errors = exec->errors;
+	stream->sink = exec->sink;
+	stream->context = exec->context;
 	stream->attachment = exec_start(engine, id, exec, &stream->exec_id, err);
 	if (!stream->attachment) {
 		exec_failed(id, exec, err);
@@ -280,6 +285,75 @@ ssize_t exec_stream_read(struct exec_stream *stream, void *data, size_t size, st
 		if (from != 2)
 			return count;
 		keep(stream->errors, data, (size_t)count);
+	}
+}
+
+/* Hand on what is there: 1 something, 0 nothing, 2 the end, -1. */
+static int stream_take(struct exec_stream *stream, struct error **err)
+{
+	cleanup_error struct error *problem = NULL;
+	char block[16384];
+	int from = 1;
+	ssize_t count =
+		attachment_read(stream->attachment, &from, block, sizeof(block), 0, &problem);
+
+	if (count > 0) {
+		stream->sink(stream->context, from, block, (size_t)count);
+		return 1;
+	}
+	if (count == 0)
+		return 0;
+	/* Of a command that left input behind the engine resets the connection: its exit code tells. */
+	if (attachment_ended(stream->attachment) ||
+	    (stream->refused && problem->kind == ERROR_ENGINE))
+		return 2;
+	if (err)
+		*err = STEAL_POINTER(problem);
+	return -1;
+}
+
+int exec_stream_feed(struct exec_stream *stream, const void *data, size_t size, struct error **err)
+{
+	const char *bytes = data;
+
+	while (size) {
+		cleanup_error struct error *problem = NULL;
+		ssize_t count = attachment_write_some(stream->attachment, bytes, size, &problem);
+		int got;
+
+		stream->refused = count < 0;
+		got = stream_take(stream, err);
+		if (got < 0)
+			return -1;
+		if (got == 2 || count < 0)
+			return 0;
+		bytes += count;
+		size -= (size_t)count;
+		if (!count && !got && attachment_wait(stream->attachment, true, -1, err) < 0)
+			return -1;
+	}
+	return 1;
+}
+
+int exec_stream_finish(struct exec_stream *stream, uint64_t timeout_ms, struct error **err)
+{
+	uint64_t start = clock_monotonic_ms();
+
+	attachment_close_input(stream->attachment);
+	for (;;) {
+		uint64_t spent = clock_monotonic_ms() - start;
+		int got = stream_take(stream, err);
+
+		if (got < 0)
+			return -1;
+		if (got == 2)
+			return 0;
+		if (timeout_ms && spent >= timeout_ms)
+			return error_set(err, ERROR_FAILED, "it did not end within %llu ms",
+					 (unsigned long long)timeout_ms);
+		if (!got && attachment_wait(stream->attachment, false,
+					    timeout_ms ? (int)(timeout_ms - spent) : -1, err) < 0)
+			return -1;
 	}
 }
 

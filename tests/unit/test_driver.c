@@ -70,39 +70,103 @@ static void test_mistakes_are_named_with_their_line(void **state)
 		"x.json:3: \"ready.any[1].expect\" must be an extended regular expression");
 }
 
-#define COMPARING                                                                                  \
+#define WITH_VALUES                                                                                \
 	"{\"name\": \"x\",\"detect\": {}, \"data\": [],\n"                                         \
-	"\"values\": {\"p\": {\"secret\": true}, \"u\": {\"default\": \"me\"}},\n\"compare\": {"
-#define OPERATIONS                                                                                 \
-	"\"version\": {\"arguments\": [\"v\"]}, \"databases\": {\"arguments\": [\"d\"]},\n"        \
-	"\"tables\": {\"arguments\": [\"t\", \"${database}\"]},"
+	"\"values\": {\"p\": {\"secret\": true}, \"u\": {\"default\": \"me\"}},\n"
+#define ACCESS "\"access\": {\"ways\": [{}], \"version\": {\"arguments\": [\"v\"]}},\n"
+#define COMPARING WITH_VALUES ACCESS "\"compare\": {\"databases\": {\"arguments\": [\"d\"]},\n"
 
-static void test_compare(void **state)
+static void accepted(const char *text)
 {
-	static const char good[] = COMPARING OPERATIONS
-		"\"ways\": [{\"arguments\": [\"-u\", \"${u}\"], \"environment\": {\"P\": \"${p}\"}}],"
-		"\"rows\": {\"arguments\": [\"r\"], \"input\": [\"${statement}\"]},"
-		"\"schema\": {\"arguments\": [\"s\"], \"heading\": \"^(a)\", \"type\": \"${1}\","
-		"\"object\": \"${2}\"}}}";
 	struct error *error = NULL;
-	struct driver *driver = driver_parse("x.json", good, strlen(good), &error);
+	struct driver *driver = driver_parse("x.json", text, strlen(text), &error);
 
-	(void)state;
 	if (!driver)
 		fail_msg("%s", error->message);
 	driver_free(driver);
-	refused(COMPARING OPERATIONS "\"ways\": [{}]}}",
-		"x.json:3: \"compare\" lacks the member \"rows\"");
-	refused(COMPARING OPERATIONS "\"ways\": [], \"rows\": {\"arguments\": [\"r\"]}}}",
-		"x.json:4: \"compare.ways\" must hold at least one way");
-	/* Only "rows" has a statement, and only where it is given. */
-	refused(COMPARING
-		"\"version\": {\"arguments\": [\"v\"],\n\"input\": [\"\", \"${statement}\"]}}}",
-		"x.json:4: \"compare.version.input[1]\" uses a value that \"values\" does not "
-		"define");
-	refused(COMPARING "\"ways\": [{\"arguments\": [\"${p}\"]}]}}",
-		"x.json:3: \"compare.ways[0].arguments[0]\" uses a secret: those go into "
+}
+
+static void test_access(void **state)
+{
+	(void)state;
+	accepted(WITH_VALUES
+		 "\"access\": {\"environment\": {\"P\": \"${p}\"}, \"ways\": [{\"user\": \"u\", "
+		 "\"needs\": [\"p\"], \"arguments\": [\"-u\", \"${u}\"], \"environment\": {\"P\": "
+		 "\"\"}, \"values\": {\"u\": \"you\"}}], \"version\": {\"arguments\": [\"v\"], "
+		 "\"needs\": [\"u\"], \"input\": [\"${p}\"]}}}");
+	refused(WITH_VALUES "\"access\": {\"ways\": [], \"version\": {\"arguments\": [\"v\"]}}}",
+		"x.json:3: \"access.ways\" must hold at least one way");
+	refused(WITH_VALUES "\"access\": {\"ways\": [{}]}}",
+		"x.json:3: \"access\" lacks the member \"version\"");
+	refused(WITH_VALUES "\"access\": {\"ways\": [{\"arguments\": [\"${p}\"]}]}}",
+		"x.json:3: \"access.ways[0].arguments[0]\" uses a secret: those go into "
 		"\"environment\" or \"input\" only");
+	refused(WITH_VALUES "\"access\": {\"ways\": [{},\n{\"values\": {\"p\": \"x\"}}]}}",
+		"x.json:4: \"access.ways[1].values.p\" must be one of \"values\", and no secret");
+	refused(WITH_VALUES "\"dump\": {\"file\": \"a\", \"server\": {\"arguments\": [\"a\"]}}}",
+		"x.json:3: \"dump\" needs \"access\": the ways into the database");
+	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [], \"values\": {\n\"dump\": {}}}",
+		"x.json:2: \"values.dump\" is the name of a label that changes the driver");
+}
+
+static void test_compare(void **state)
+{
+	(void)state;
+	accepted(COMPARING "\"tables\": {\"arguments\": [\"t\", \"${database}\"]},"
+			   "\"rows\": {\"arguments\": [\"r\"], \"input\": [\"${statement}\"]},"
+			   "\"schema\": {\"arguments\": [\"s\"], \"heading\": \"^(a)\", \"type\": "
+			   "\"${1}\", \"object\": \"${2}\"}}}");
+	refused(COMPARING "\"tables\": {\"arguments\": [\"t\"]}}}",
+		"x.json:4: \"compare\" lacks the member \"rows\"");
+	/* Only "rows" has a statement, and only where it is given. */
+	refused(COMPARING "\"tables\": {\"arguments\": [\"v\"],\n\"input\": [\"\", "
+			  "\"${statement}\"]}}}",
+		"x.json:6: \"compare.tables.input[1]\" uses a value that \"values\" does not "
+		"define");
+	refused(COMPARING "\"ways\": [{}]}}",
+		"x.json:5: \"compare.ways\" is no member that a driver may have here");
+}
+
+static void test_dump_and_load(void **state)
+{
+	(void)state;
+	accepted(
+		WITH_VALUES ACCESS
+		"\"dump\": {\"file\": \"dump.sql\", \"environment\": {\"D\": \"${database}\"}, "
+		"\"begin\": [{\"arguments\": [\"b\"], \"needs\": [\"u\"]}], \"server\": "
+		"{\"arguments\": [\"d\"], \"complete\": \"x\"}, \"database\": {\"arguments\": "
+		"[\"d\", \"${database}\"]}, \"end\": [], \"clean\": [], \"contents\": "
+		"{\"arguments\": [\"c\"]}, \"database_contents\": {\"arguments\": [\"c\", "
+		"\"${database}\"]}, \"starts\": \"^a\", \"complete\": \"b$\", \"holds\": \"c\", "
+		"\"empty_size\": 3, \"requires\": [{\"pattern\": \"x\", \"problem\": \"no x\"}], "
+		"\"volatile\": \"^--\"},\n"
+		"\"load\": {\"how\": \"server\", \"server\": {\"arguments\": [\"l\"]}, "
+		"\"errors\": \"^E\", \"ignored\": \"^EX\", \"boot\": {\"arguments\": [\"-n\"], "
+		"\"initial\": {\"A\": {\"unless\": [\"A\", \"B\"], \"value\": \"${random}\"}}, "
+		"\"values\": {\"p\": \"A\"}, \"file\": \"/x\", \"remove\": [\"/y\"]}},\n"
+		"\"script\": {\"arguments\": [\"s\"], \"extension\": \"sql\", \"errors\": \"E\"},\n"
+		"\"finish\": {\"steps\": []}}");
+	refused(WITH_VALUES ACCESS "\"dump\": {\"server\": {\"arguments\": [\"d\"]}}}",
+		"x.json:4: \"dump\" lacks the member \"file\"");
+	refused(WITH_VALUES ACCESS "\"dump\": {\"file\": \"a/b\", \"server\": {}}}",
+		"x.json:4: \"dump.file\" must be the name of a file, without a folder");
+	refused(WITH_VALUES ACCESS
+		"\"dump\": {\"file\": \"a\",\n\"server\": {\"arguments\": [\"${database}\"]}}}",
+		"x.json:5: \"dump.server.arguments[0]\" uses a value that \"values\" does not "
+		"define");
+	refused(WITH_VALUES ACCESS "\"dump\": {\"requires\": [\n{\"pattern\": \"(\"}]}}",
+		"x.json:5: \"dump.requires[0].pattern\" must be an extended regular expression");
+	refused(WITH_VALUES ACCESS "\"load\": {\"how\": \"later\"}}",
+		"x.json:4: \"load.how\" must be \"server\", \"before\" or \"file\"");
+	refused(WITH_VALUES ACCESS "\"load\": {\"how\": \"before\"}}",
+		"x.json:4: \"load\" lacks the member \"server\"");
+	refused(WITH_VALUES ACCESS "\"load\": {\"how\": \"file\",\n\"boot\": {}}}",
+		"x.json:4: \"load\" is of a file, and lacks the member \"boot.file\"");
+	refused(WITH_VALUES ACCESS "\"load\": {\"boot\": {\"values\": {\n\"q\": \"A\"}}}}",
+		"x.json:5: \"load.boot.values.q\" must be one of \"values\"");
+	refused(WITH_VALUES ACCESS "\"load\": {\"boot\": {\"file\":\n\"${p}\"}}}",
+		"x.json:4: \"load.boot.file\" uses a secret: those go into \"environment\" or "
+		"\"input\" only");
 }
 
 static void test_secrets_stay_out_of_arguments(void **state)
@@ -303,7 +367,7 @@ static void test_own_directory_goes_first(void **state)
 	file = fopen(path, "w");
 	assert_non_null(file);
 	fputs("{\"name\":\"redis\",\"title\":\"mine\",\"detect\":{},\"data\":[],\"release\":{\"steps\":"
-	      "[{\"name\":\"thaw\",\"any\":[{\"arguments\":[\"x\"]}]}]},\"dump\":{}}",
+	      "[{\"name\":\"thaw\",\"any\":[{\"arguments\":[\"x\"]}]}]}}",
 	      file);
 	fclose(file);
 	setenv("SIDESNAP_DRIVERS", directory, 1);
@@ -330,7 +394,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_built_in_drivers_parse),
 		cmocka_unit_test(test_mistakes_are_named_with_their_line),
+		cmocka_unit_test(test_access),
 		cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_dump_and_load),
 		cmocka_unit_test(test_secrets_stay_out_of_arguments),
 		cmocka_unit_test(test_detection_of_a_stopped_postgres),
 		cmocka_unit_test(test_data_directory_of_an_option_wins),
