@@ -16,14 +16,22 @@
 		".popsection\n");                                                                  \
 	extern const char sidesnap_driver_##name[], sidesnap_driver_##name##_end[]
 
+EMBED(etcd);
+EMBED(influxdb);
+EMBED(openldap);
 EMBED(postgres);
+EMBED(rabbitmq);
 EMBED(redis);
 
 static struct {
 	struct builtin_driver driver;
 	const char *end;
 } drivers[] = {
+	{{"etcd", sidesnap_driver_etcd, 0}, sidesnap_driver_etcd_end},
+	{{"influxdb", sidesnap_driver_influxdb, 0}, sidesnap_driver_influxdb_end},
+	{{"openldap", sidesnap_driver_openldap, 0}, sidesnap_driver_openldap_end},
 	{{"postgres", sidesnap_driver_postgres, 0}, sidesnap_driver_postgres_end},
+	{{"rabbitmq", sidesnap_driver_rabbitmq, 0}, sidesnap_driver_rabbitmq_end},
 	{{"redis", sidesnap_driver_redis, 0}, sidesnap_driver_redis_end},
 };
 

@@ -26,17 +26,17 @@ static void test_built_in_drivers_parse(void **state)
 {
 	struct error *error = NULL;
 	struct driver **drivers;
-	size_t count = 0;
+	bool has_postgres = false;
 
 	(void)state;
 	drivers = driver_all(&error);
 	if (!drivers)
 		fail_msg("%s", error->message);
-	while (drivers[count])
-		count++;
-	assert_int_equal(count, 2);
-	assert_string_equal(drivers[0]->name, "postgres");
-	assert_string_equal(drivers[1]->name, "redis");
+	for (size_t i = 0; drivers[i]; i++) {
+		has_postgres = has_postgres || strcmp(drivers[i]->name, "postgres") == 0;
+		assert_true(i == 0 || strcmp(drivers[i - 1]->name, drivers[i]->name) < 0);
+	}
+	assert_true(has_postgres);
 	driver_all_free(drivers);
 }
 
@@ -272,7 +272,9 @@ static void test_label_decides(void **state)
 	driver_match_release(&match);
 	assert_int_equal(driver_detect(NULL, unknown, NULL, &match, &error), -1);
 	assert_int_equal(error->kind, ERROR_NOT_FOUND);
-	assert_string_equal(error->hint, "drivers: postgres, redis; or \"none\"");
+	assert_non_null(strstr(error->hint, "drivers: etcd, "));
+	assert_non_null(strstr(error->hint, ", postgres, "));
+	assert_non_null(strstr(error->hint, "; or \"none\""));
 	error_free(error);
 }
 

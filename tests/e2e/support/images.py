@@ -237,6 +237,10 @@ VARIANTS = {
     ),
     "redis8": ("redis", "trixie", {}),
     "valkey": ("valkey", "trixie", {}),
+    "etcd35": ("etcd", "trixie", {}),
+    "etcd-bare": ("etcd-bare", "trixie", {}),
+    "rabbitmq4": ("rabbitmq", "trixie", {}),
+    "openldap26": ("openldap", "trixie", {}),
 }
 RELEASE = "bookworm"
 
