@@ -108,11 +108,12 @@ static void take_earlier(struct walk *walk, struct pending_entry *pending)
 }
 
 /* What the pages of a file are compared with; NULL: it is stored in whole blocks. */
-static const struct catalog_entry *find_pages(struct walk *walk, const struct scan_item *item)
+static const struct catalog_entry *find_pages(struct walk *walk, const struct scan_item *item,
+					      const struct page_layout *layout)
 {
 	const struct tree_source *source = walk->source;
 
-	if (!source->earlier || !item->status.size || !capture_file_has_pages(source, item->path))
+	if (!source->earlier || !item->status.size || !layout->page)
 		return NULL;
 	return earlier_pages(source->earlier, item->path, &item->status);
 }
@@ -137,7 +138,8 @@ static int capture_contents(struct walk *walk, const struct scan_item *item,
 			    struct pending_entry *pending, bool *is_hot_file, struct error **err)
 {
 	struct capture *capture = walk->capture;
-	const struct catalog_entry *earlier = find_pages(walk, item);
+	const struct page_layout layout = page_layout_of(walk->source, item);
+	const struct catalog_entry *earlier = find_pages(walk, item, &layout);
 	uint64_t hole = 0, before = capture->writer.bytes;
 	bool changed = false;
 	int result = 0;
@@ -150,8 +152,8 @@ static int capture_contents(struct walk *walk, const struct scan_item *item,
 			catalog_writer_contents(capture->writer.catalog, pending, earlier, true);
 	} else if (item->status.size) {
 		*is_hot_file |= walk->source->is_frozen || !write_back(item->fd, walk->kind);
-		result = capture_file(&capture->reading, walk->source, item, earlier, pending,
-				      &hole, &changed, err);
+		result = capture_file(&capture->reading, &layout, item, earlier, pending, &hole,
+				      &changed, err);
 		walk->pass.read_bytes += capture->writer.bytes - before;
 	}
 	if (result < 0)

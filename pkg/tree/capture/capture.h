@@ -32,10 +32,11 @@ struct capture_options {
 
 /* One tree to read. Everything is borrowed. */
 struct tree_source {
-	int root_fd;			 /* its root directory, O_RDONLY or O_PATH */
-	const struct string_list *pages; /* globs of page-structured files, relative; may be NULL */
-	uint32_t page_block;		 /* block size for these, bytes; 0: 32 KiB */
-	uint32_t page_size;		 /* of these; 0: a changed page costs its whole block */
+	int root_fd; /* its root directory, O_RDONLY or O_PATH */
+	const struct string_list *
+		pages; /* globs of page-structured files, relative; may be NULL: SQLite's tell by themselves */
+	uint32_t page_block;		    /* block size for these, bytes; 0: 32 KiB */
+	uint32_t page_size;		    /* of these; 0: a changed page costs its whole block */
 	const struct string_list *excluded; /* relative paths or globs; may be NULL */
 	bool allow_overlay;		    /* else 0/0 character devices refuse the tree */
 	/*

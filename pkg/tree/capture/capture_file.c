@@ -18,7 +18,6 @@
 #include "tree/capture/page_reader.h"
 #include "tree/record.h"
 
-#define PAGE_BLOCK_DEFAULT (32U << 10)
 #define PAGES_MAX (CHUNK_SIZE_MAX / PAGE_SIZE_MIN)
 
 struct reading {
@@ -63,28 +62,6 @@ static const struct page_hasher *hasher_for(struct capture_files *files, const u
 		memcpy(files->hasher_key, key, PAGE_HASH_KEY_SIZE);
 	}
 	return files->hasher;
-}
-
-static bool is_page_structured(const struct tree_source *source, const char *path)
-{
-	for (size_t i = 0; source->pages && i < source->pages->count; i++) {
-		if (text_match(source->pages->items[i], path))
-			return true;
-	}
-	return false;
-}
-
-static uint32_t block_of(const struct tree_source *source)
-{
-	return source->page_block ? source->page_block : PAGE_BLOCK_DEFAULT;
-}
-
-bool capture_file_has_pages(const struct tree_source *source, const char *path)
-{
-	uint32_t page = source->page_size;
-
-	return page >= PAGE_SIZE_MIN && page <= PAGE_SIZE_MAX && !(page & (page - 1)) &&
-	       block_of(source) % page == 0 && is_page_structured(source, path);
 }
 
 static int read_failed(const struct reading *reading, struct error **err)
@@ -424,13 +401,11 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-static void begin_pages(struct reading *reading, const struct tree_source *source,
-			const struct catalog_entry *earlier)
+static void begin_pages(struct reading *reading, const struct catalog_entry *earlier)
 {
 	struct capture_files *files = reading->files;
 	const uint8_t *key = files->key;
 
-	reading->page = source->page_size;
 	if (earlier && earlier->lists && earlier->lists->page == reading->page) {
 		key = earlier->lists->key;
 		reading->earlier = earlier;
@@ -444,21 +419,23 @@ static void begin_pages(struct reading *reading, const struct tree_source *sourc
 	pending_entry_pages(reading->pending, reading->page, key, reading->earlier);
 }
 
-int capture_file(struct capture_files *files, const struct tree_source *source,
+int capture_file(struct capture_files *files, const struct page_layout *layout,
 		 const struct scan_item *item, const struct catalog_entry *earlier,
 		 struct pending_entry *pending, uint64_t *hole, bool *changed, struct error **err)
 {
-	struct reading reading = {.files = files, .item = item, .pending = pending};
+	struct reading reading = {.files = files,
+				  .item = item,
+				  .pending = pending,
+				  .block = layout->block,
+				  .page = layout->page};
 	struct file_status after;
 	uint64_t size = item->status.size;
 	int result;
 
-	if (is_page_structured(source, item->path)) {
+	if (layout->block)
 		reading.chunking = CHUNKING_FIXED;
-		reading.block = block_of(source);
-		if (capture_file_has_pages(source, item->path))
-			begin_pages(&reading, source, earlier);
-	}
+	if (layout->page)
+		begin_pages(&reading, earlier);
 	if (has_holes(&reading, size))
 		result = feed_sparse(&reading, size, err);
 	else

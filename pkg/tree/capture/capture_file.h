@@ -3,7 +3,7 @@
 #define SIDESNAP_TREE_CAPTURE_FILE_H
 
 #include "store/page_hash.h"
-#include "tree/capture/capture.h"
+#include "tree/capture/page_layout.h"
 #include "tree/capture/scan.h"
 #include "tree/catalog_writer.h"
 
@@ -26,16 +26,13 @@ struct capture_files {
 int capture_files_init(struct capture_files *files, struct error **err);
 void capture_files_release(struct capture_files *files);
 
-/* capture_file_has_pages(source, path): It is compared page by page where that can be. */
-bool capture_file_has_pages(const struct tree_source *source, const char *path);
-
 /*
- * capture_file(files, source, item, earlier, pending, hole, changed, err):
+ * capture_file(files, layout, item, earlier, pending, hole, changed, err):
  * Feed what item->fd holds, extent by extent, up to the size it had when it was found.
  * Pages whose hashes are those of ${earlier} (NULL: none) are taken from there.
  * *hole is what follows the last extent; *changed whether it was written meanwhile.
  */
-int capture_file(struct capture_files *files, const struct tree_source *source,
+int capture_file(struct capture_files *files, const struct page_layout *layout,
 		 const struct scan_item *item, const struct catalog_entry *earlier,
 		 struct pending_entry *pending, uint64_t *hole, bool *changed, struct error **err);
 
