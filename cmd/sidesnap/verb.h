@@ -89,7 +89,8 @@ char *verb_synopsis(const struct verb *verb);
 extern const struct option create_options_table[], run_options_table[], replace_options_table[],
 	reset_options_table[], undo_options_table[], describe_options_table[],
 	prune_options_table[], diff_options_table[], cp_options_table[], push_options_table[],
-	pull_options_table[], ls_options_table[], show_options_table[];
+	pull_options_table[], ls_options_table[], show_options_table[], dump_options_table[],
+	load_options_table[];
 
 VERB(verb_create);
 VERB(verb_ps);
@@ -110,6 +111,8 @@ VERB(verb_run);
 VERB(verb_reset);
 VERB(verb_replace);
 VERB(verb_undo);
+VERB(verb_dump);
+VERB(verb_load);
 VERB(verb_doctor);
 VERB(verb_cancel);
 VERB(verb_version);

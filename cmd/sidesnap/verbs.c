@@ -11,6 +11,8 @@
 #include "base/buffer.h"
 #include "ui/escape.h"
 
+#include "verb_examples.h"
+
 const struct option global_options[] = {
 	{.name = "host",
 	 .letter = 'H',
@@ -109,118 +111,6 @@ static const struct option man_options[] = {
 	 .help = "write every page there",
 	 .completion = COMPLETE_DIRECTORIES},
 	{.name = "markdown", .help = "the verbs as docs/reference.md has them"},
-	{0},
-};
-
-static const struct example create_examples[] = {
-	{"sidesnap create db", "snapshot the container or service db; prints the new reference"},
-	{"sidesnap create db -t demo:before -m \"before the migration\"",
-	 "with a name and a title"},
-	{"sidesnap create db --dry-run", "what would be captured, and who would be frozen"},
-	{"docker-compose exec -T sidesnap sidesnap create db", "from the sidecar of a project"},
-	{0},
-};
-static const struct example run_examples[] = {
-	{"sidesnap run demo:before --name try", "boot it as a container of its own"},
-	{"sidesnap run demo:before -p 15432:5432 -v try-data:/var/lib/postgresql/data",
-	 "with a published port and a named volume"},
-	{"sidesnap run demo:before -- postgres -c log_statement=all",
-	 "with other arguments for the entrypoint"},
-	{0},
-};
-static const struct example reset_examples[] = {
-	{"sidesnap reset db demo:before", "db goes on with the data of demo:before"},
-	{"sidesnap reset db --no-safety", "between two tests: where its data came from last"},
-	{0},
-};
-static const struct example undo_examples[] = {
-	{"sidesnap undo db", "the data of before the last reset; once more: of after it"},
-	{0},
-};
-static const struct example replace_examples[] = {
-	{"sidesnap replace db demo:before", "db goes on from demo:before, as the same container"},
-	{"docker-compose exec -T sidesnap sidesnap replace db demo:before --yes",
-	 "without a terminal to ask on"},
-	{0},
-};
-static const struct example ls_examples[] = {
-	{"sidesnap ls", "all snapshots, newest first"},
-	{"sidesnap ls db", "those of one container or service"},
-	{"sidesnap ls --quiet", "references only, one a line"},
-	{"sidesnap ls --remote registry.example/team/db", "those of a repository at a registry"},
-	{"sidesnap ls --remote registry.example/team/db:2026*", "the tags that fit"},
-	{0},
-};
-static const struct example tree_examples[] = {
-	{"sidesnap tree", "all that there is"},
-	{"sidesnap tree db", "the history of one container or service, also when it is gone"},
-	{0},
-};
-static const struct example log_examples[] = {
-	{"sidesnap log db", "how the present data of db came to be"},
-	{"sidesnap log demo:before", "what a snapshot came from"},
-	{0},
-};
-static const struct example tag_examples[] = {
-	{"sidesnap tag db:monday registry.example/team/db:monday", "a name that can be pushed"},
-	{0},
-};
-static const struct example describe_examples[] = {
-	{"sidesnap describe demo:before -m \"before the migration\"", "another title"},
-	{"sidesnap describe demo:before --notes \"$(cat notes.txt)\"", "what there is to know"},
-	{0},
-};
-static const struct example show_examples[] = {
-	{"sidesnap show demo:before", "everything that is known of it"},
-	{"sidesnap show --remote registry.example/team/db:monday", "of one that is not here"},
-	{0},
-};
-static const struct example diff_examples[] = {
-	{"sidesnap diff db", "what has changed in db since the snapshot that its data came from"},
-	{"sidesnap diff demo:before demo:after", "between two snapshots"},
-	{"sidesnap diff demo:before db --stat", "how much, by volume"},
-	{"sidesnap diff db --content /etc/app.conf", "lines of one file"},
-	{"sidesnap diff --data demo:before demo:after --rows 5",
-	 "rows and definitions of the database"},
-	{"sidesnap diff --remote r.example/team/db:mon r.example/team/db:tue",
-	 "without pulling them"},
-	{0},
-};
-static const struct example cat_examples[] = {
-	{"sidesnap cat demo:before:/etc/app.conf", "a file as it was then"},
-	{0},
-};
-static const struct example cp_examples[] = {
-	{"sidesnap cp demo:before:/data/upload .", "a folder into the current one"},
-	{"docker-compose exec -T sidesnap sidesnap cp demo:before:/data/upload - | tar -x",
-	 "out of the sidecar, as a tar archive"},
-	{0},
-};
-static const struct example push_examples[] = {
-	{"sidesnap push demo:before --to registry.example/team/db",
-	 "as registry.example/team/db:before"},
-	{"sidesnap push --lineage registry.example/team/db:before", "and all that it came from"},
-	{"sidesnap push -u ci --password-stdin registry.example/team/db:before <token",
-	 "as somebody else than docker is logged in as"},
-	{0},
-};
-static const struct example pull_examples[] = {
-	{"sidesnap pull registry.example/team/db:before", "then: reset, run, show, ..."},
-	{0},
-};
-static const struct example rm_examples[] = {
-	{"sidesnap rm demo:before demo:after", "two tags; nothing is removed unless both can be"},
-	{0},
-};
-static const struct example prune_examples[] = {
-	{"sidesnap prune db --keep-daily 7 --keep-weekly 4 --dry-run", "what would stay, and why"},
-	{"sidesnap prune --keep-within 30d --keep-tag 'release-*' --yes",
-	 "all lineages, by a script"},
-	{0},
-};
-static const struct example completion_examples[] = {
-	{"source <(sidesnap completion bash)", "in ~/.bashrc"},
-	{"sidesnap completion fish > ~/.config/fish/completions/sidesnap.fish", "for fish"},
 	{0},
 };
 
@@ -588,10 +478,10 @@ const struct verb verbs[] = {
 	 .run = verb_replace_run,
 	 .print = verb_replace_print},
 	{.name = "undo",
-	 .summary = "take back the last reset or replace of a container",
+	 .summary = "take back the last reset, replace or load of a container",
 	 .description =
-		 "Returns to the newest safety snapshot of CONTAINER: by a reset where it was made "
-		 "by a reset, by a replace where it was made by a replace. It makes a safety "
+		 "Returns to the newest safety snapshot of CONTAINER: by a replace where it was made "
+		 "by a replace, by a reset where it was made by a reset or a load. It makes a safety "
 		 "snapshot first, so an undo can be undone. The last three safety snapshots of a "
 		 "container are kept.",
 	 .arguments = one_container,
@@ -600,6 +490,41 @@ const struct verb verbs[] = {
 	 .exit_notes = "4 when there is no safety snapshot.",
 	 .run = verb_undo_run,
 	 .print = verb_undo_print},
+	{.name = "dump",
+	 .summary = "write the dump of the database in a container",
+	 .description =
+		 "The database's own tool dumps the whole server, or one database, to standard "
+		 "output or to a file. It is a success only when the tool ended without an error, "
+		 "and the dump begins and ends as a whole one does, and is not an empty one of a "
+		 "server that is not. Passwords are found as the image documents them, and go to "
+		 "the tool by environment or standard input only.\n\n"
+		 "With -o nothing of that name is there before all of it is: what is being written "
+		 "has another name beside, readable by its owner only.",
+	 .arguments = one_target,
+	 .options = dump_options_table,
+	 .examples = dump_examples,
+	 .exit_notes =
+		 "2 when the dump failed or is not whole: what was written is worth nothing; 10 "
+		 "when no driver can dump what is in the container.",
+	 .run = verb_dump_run,
+	 .print = verb_dump_print},
+	{.name = "load",
+	 .summary = "load a dump into the database of a running container",
+	 .description =
+		 "What the dump holds replaces what the server has of the same name. A safety "
+		 "snapshot of the container comes first, and `undo` returns to it. What does not "
+		 "begin as a dump of this database is refused before anything is touched. It is a "
+		 "success only when every statement succeeded and the dump was whole.\n\n"
+		 "Who is connected should be stopped before: most servers do not replace a database "
+		 "that is in use.",
+	 .arguments = one_target,
+	 .options = load_options_table,
+	 .examples = load_examples,
+	 .exit_notes =
+		 "1 when the dump is not whole or no dump; 2 when a statement failed; 6 when the "
+		 "question is not answered; 10 when no driver can load into this container.",
+	 .run = verb_load_run,
+	 .print = verb_load_print},
 	{.name = "restore",
 	 .summary = "says which of reset, replace and run is meant",
 	 .description = "There is no verb of this name: a container's data is put back, or the "

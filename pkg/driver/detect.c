@@ -204,12 +204,13 @@ static struct driver *choose(const struct evidence *evidence, struct error **err
 	return chosen;
 }
 
-int driver_detect(struct engine *engine, const struct json *inspect, const struct json *image,
-		  struct driver_match *match, struct error **err)
+int driver_detect_as(struct engine *engine, const struct json *inspect, const struct json *image,
+		     const char *name, struct driver_match *match, struct error **err)
 {
 	struct evidence evidence = {.inspect = inspect, .image = image};
 	const char *wanted =
-		json_string_or(json_path(inspect, "Config", "Labels"), LABEL_DRIVER, "");
+		name ? name
+		     : json_string_or(json_path(inspect, "Config", "Labels"), LABEL_DRIVER, "");
 	cleanup_error struct error *problem = NULL;
 	struct driver *driver;
 
@@ -227,6 +228,14 @@ int driver_detect(struct engine *engine, const struct json *inspect, const struc
 	if (!problem)
 		return 0;
 	error_append(err, STEAL_POINTER(problem));
+	if (name)
+		return -1;
 	return error_prefix(err, *wanted ? "label " LABEL_DRIVER " of the container"
 					 : "cannot tell which database it is");
+}
+
+int driver_detect(struct engine *engine, const struct json *inspect, const struct json *image,
+		  struct driver_match *match, struct error **err)
+{
+	return driver_detect_as(engine, inspect, image, NULL, match, err);
 }

@@ -42,6 +42,10 @@ struct driver_match {
 int driver_detect(struct engine *engine, const struct json *inspect, const struct json *image,
 		  struct driver_match *match, struct error **err);
 
+/* driver_detect_as(engine, inspect, image, name, match, err): The same, by ${name} instead of what a label says; NULL: as above. */
+int driver_detect_as(struct engine *engine, const struct json *inspect, const struct json *image,
+		     const char *name, struct driver_match *match, struct error **err);
+
 void driver_match_release(struct driver_match *match);
 
 /*

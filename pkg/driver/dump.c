@@ -4,15 +4,12 @@
  */
 #include "driver/dump.h"
 
-#include <regex.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "driver/access.h"
 #include "driver/command.h"
-#include "driver/line_search.h"
-
-#define END_SIZE 4096 /* of the beginning and of the end, for "starts" and "complete" */
+#include "driver/dump_check.h"
 
 struct dump {
 	struct access *access;
@@ -20,10 +17,7 @@ struct dump {
 	const struct json *member, *operation; /* borrowed from the driver */
 	const char *title;		       /* borrowed from the driver */
 	bool of_database;
-	struct buffer head, tail; /* the tail: at most twice END_SIZE */
-	struct line_search search;
-	int holds; /* its number in search; -1: none */
-	uint64_t size;
+	struct dump_check *check;
 	bool is_whole;
 };
 
@@ -32,14 +26,6 @@ bool driver_dumps(const struct driver_match *match, bool database)
 	const struct json *definition = match->driver ? match->driver->definition : NULL;
 
 	return json_path(definition, "dump", database ? "database" : "server");
-}
-
-/* Of this operation, or of all dumps. */
-static const struct json *proof(const struct dump *dump, const char *name)
-{
-	const struct json *own = json_get(dump->operation, name);
-
-	return own ? own : json_get(dump->member, name);
 }
 
 static int check_can(const struct driver_match *match, const char *database, struct error **err)
@@ -59,24 +45,6 @@ static int check_can(const struct driver_match *match, const char *database, str
 		return error_set(err, ERROR_UNSUPPORTED,
 				 "the driver \"%s\" dumps a whole server only, not one database",
 				 match->driver->name);
-	return 0;
-}
-
-static int begin_search(struct dump *dump, struct error **err)
-{
-	const char *holds = json_string(proof(dump, "holds"), NULL);
-
-	line_search_init(&dump->search);
-	dump->holds = -1;
-	if (holds) {
-		dump->holds = line_search_add(&dump->search, holds, NULL, err);
-		if (dump->holds < 0)
-			return -1;
-	}
-	json_for_each(item, proof(dump, "requires"))
-		if (line_search_add(&dump->search, json_string_or(item, "pattern", ""),
-				    json_string_or(item, "problem", ""), err) < 0)
-			return -1;
 	return 0;
 }
 
@@ -105,13 +73,13 @@ struct dump *driver_dump_open(struct engine *engine, const char *id,
 	if (check_can(match, database, err) < 0)
 		return NULL;
 	dump = memory_zalloc(sizeof(*dump));
-	buffer_init(&dump->head, END_SIZE);
-	buffer_init(&dump->tail, 2 * END_SIZE);
 	dump->member = json_get(match->driver->definition, "dump");
 	dump->operation = json_get(dump->member, database ? "database" : "server");
 	dump->title = json_string_or(match->driver->definition, "title", match->driver->name);
 	dump->of_database = database != NULL;
-	if (begin_search(dump, err) < 0)
+	dump->check =
+		dump_check_new(match->driver, database ? DUMP_OF_DATABASE : DUMP_OF_SERVER, err);
+	if (!dump->check)
 		return NULL;
 	dump->access = access_open(engine, id, match->driver, err);
 	if (!dump->access || begin(dump, database, err) < 0) {
@@ -136,9 +104,7 @@ void driver_dump_free(struct dump *dump)
 		}
 	}
 	access_free(dump->access);
-	buffer_release(&dump->head);
-	buffer_release(&dump->tail);
-	line_search_release(&dump->search);
+	dump_check_free(dump->check);
 	free(dump);
 }
 
@@ -159,78 +125,6 @@ const char *driver_dump_said(struct dump *dump)
 
 /* ---- the proof ---- */
 
-static void keep_ends(struct dump *dump, const char *data, size_t size)
-{
-	size_t room = dump->head.limit - dump->head.size;
-
-	buffer_append(&dump->head, data, size < room ? size : room);
-	if (size >= END_SIZE) {
-		buffer_clear(&dump->tail);
-		buffer_append(&dump->tail, data + size - END_SIZE, END_SIZE);
-		return;
-	}
-	if (dump->tail.size + size > dump->tail.limit)
-		buffer_consume(&dump->tail, dump->tail.size - END_SIZE + size);
-	buffer_append(&dump->tail, data, size);
-}
-
-static void blank_zeros(struct buffer *text)
-{
-	for (size_t i = 0; i < text->size; i++)
-		if (!text->data[i])
-			text->data[i] = ' ';
-}
-
-/* 1: it fits, or there is no such pattern; 0: not; -1. */
-static int end_fits(const struct dump *dump, const char *name, const char *text, struct error **err)
-{
-	const char *pattern = json_string(proof(dump, name), NULL);
-	regex_t regex;
-	int fits;
-
-	if (!pattern)
-		return 1;
-	if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-		return error_set(err, ERROR_USAGE, "\"%s\" is no extended regular expression",
-				 pattern);
-	fits = regexec(&regex, text, 0, NULL, 0) == 0;
-	regfree(&regex);
-	return fits;
-}
-
-static int check_ends(struct dump *dump, struct error **err)
-{
-	int fits;
-
-	if (dump->tail.size > END_SIZE)
-		buffer_consume(&dump->tail, dump->tail.size - END_SIZE);
-	blank_zeros(&dump->head);
-	blank_zeros(&dump->tail);
-	fits = end_fits(dump, "starts", dump->head.data, err);
-	if (fits > 0)
-		fits = end_fits(dump, "complete", dump->tail.data, err);
-	else if (fits == 0)
-		return error_set(err, ERROR_FAILED,
-				 "what came is no such dump: its beginning is "
-				 "not that of one");
-	if (fits == 0)
-		return error_set(err, ERROR_FAILED,
-				 "the dump is not whole: its end is missing, "
-				 "though the tool ended without an error");
-	return fits < 0 ? -1 : 0;
-}
-
-/* Whether the dump could be one of nothing: then the server is asked whether it is empty. */
-static bool looks_empty(const struct dump *dump)
-{
-	uint64_t size;
-
-	if (dump->holds >= 0)
-		return !dump->search.patterns[dump->holds].found;
-	return json_uint_checked(proof(dump, "empty_size"), NULL, UINT32_MAX, &size) &&
-	       dump->size <= size;
-}
-
 static int check_not_empty(struct dump *dump, struct error **err)
 {
 	const char *name = dump->of_database ? "database_contents" : "contents";
@@ -241,7 +135,7 @@ static int check_not_empty(struct dump *dump, struct error **err)
 	const char *line;
 
 	buffer_init(&output, 4096);
-	if (!call.operation || !looks_empty(dump))
+	if (!call.operation || !dump_check_is_empty(dump->check))
 		return 0;
 	if (access_run(dump->access, &call, &output, err) < 0)
 		return error_prefix(err, "the dump holds nothing, and whether that is right "
@@ -254,20 +148,16 @@ static int check_not_empty(struct dump *dump, struct error **err)
 			 dump->of_database ? "the database" : "the server", first);
 }
 
-static int check_required(const struct dump *dump, struct error **err)
-{
-	for (size_t i = 0; i < dump->search.count; i++)
-		if ((int)i != dump->holds && !dump->search.patterns[i].found)
-			return error_set(err, ERROR_FAILED, "the dump is not whole: %s",
-					 dump->search.patterns[i].problem);
-	return 0;
-}
-
 static int prove(struct dump *dump, struct error **err)
 {
-	line_search_end(&dump->search);
-	if (check_ends(dump, err) < 0 || check_not_empty(dump, err) < 0 ||
-	    check_required(dump, err) < 0)
+	if (dump_check_end(dump->check, err) < 0) {
+		/* The tool believes that all is well: it failed, and nothing here is damaged. */
+		if (err && *err)
+			(*err)->kind = ERROR_FAILED;
+		return error_prefix(err, "the tool ended without an error, but what came is no "
+					 "dump");
+	}
+	if (check_not_empty(dump, err) < 0)
 		return -1;
 	return access_run_all(dump->access, dump->member, "end", err);
 }
@@ -280,9 +170,7 @@ ssize_t driver_dump_read(struct dump *dump, void *data, size_t size, struct erro
 		return 0;
 	count = access_stream_read(dump->stream, data, size, err);
 	if (count > 0) {
-		dump->size += (uint64_t)count;
-		keep_ends(dump, data, (size_t)count);
-		line_search_take(&dump->search, data, (size_t)count);
+		dump_check_take(dump->check, data, (size_t)count);
 		return count;
 	}
 	if (count < 0 || prove(dump, err) < 0) {

@@ -26,15 +26,6 @@ struct load {
 	bool has_complaint, is_over;
 };
 
-bool driver_loads(const struct driver_match *match, bool database)
-{
-	const struct json *load =
-		json_get(match->driver ? match->driver->definition : NULL, "load");
-
-	return strcmp(json_string_or(load, "how", ""), "server") == 0 &&
-	       json_get(load, database ? "database" : "server");
-}
-
 static void take(void *context, int stream, const void *data, size_t size)
 {
 	complaint_take(context, stream, data, size);
@@ -133,7 +124,7 @@ static int no_driver(struct error **err)
 			       "container; \"sidesnap drivers\" lists them");
 }
 
-static int check_can(const struct driver_match *match, const char *database, struct error **err)
+int driver_load_check(const struct driver_match *match, const char *database, struct error **err)
 {
 	const struct json *load =
 		json_get(match->driver ? match->driver->definition : NULL, "load");
@@ -162,7 +153,7 @@ struct load *driver_load_open(struct engine *engine, const char *id,
 			      const struct driver_match *match, const char *database,
 			      struct error **err)
 {
-	if (check_can(match, database, err) < 0)
+	if (driver_load_check(match, database, err) < 0)
 		return NULL;
 	return open_member(engine, id, match, "load", database ? "database" : "server", database,
 			   err);

@@ -9,8 +9,12 @@
 
 struct load;
 
-/* driver_loads(match, database): Whether there is a driver, and dumps can be loaded into a running server. */
-bool driver_loads(const struct driver_match *match, bool database);
+/*
+ * driver_load_check(match, database, err):
+ * Whether there is a driver, and dumps (of one ${database}, where not NULL) can be loaded into a running
+ * server: else ERROR_UNSUPPORTED, and what can be done instead.
+ */
+int driver_load_check(const struct driver_match *match, const char *database, struct error **err);
 
 /*
  * driver_load_open(engine, id, match, database, err):

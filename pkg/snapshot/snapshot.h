@@ -374,6 +374,43 @@ int snapshot_replace(struct session *session, const struct restore_options *opti
 int snapshot_undo(struct session *session, const struct restore_options *options,
 		  struct json **result, struct error **err);
 
+/* ---- database/dump.c, database/load.c ---- */
+
+struct dump_options {
+	const char *target;
+	const char *driver;   /* --driver; NULL: the container's */
+	const char *database; /* NULL: the whole server */
+	int (*output)(void *context, const void *data, size_t size, struct error **err);
+	void *context;
+};
+
+/*
+ * snapshot_dump(session, options, result, err):
+ * The database's own dump into the output. Only with 0 is what came a whole one:
+ * {"target","target_id","driver","version","database","warnings","bytes","duration_ms"}
+ */
+int snapshot_dump(struct session *session, const struct dump_options *options, struct json **result,
+		  struct error **err);
+
+struct load_options {
+	const char *target;
+	const char *driver;   /* --driver; NULL: the container's */
+	const char *database; /* NULL: the whole server, or what the dump is of */
+	bool no_safety;
+	/* Bytes put into data, 0 at the end, -1. */
+	ssize_t (*input)(void *context, void *data, size_t size, struct error **err);
+	void *context;
+	uint64_t total; /* bytes that will come; 0: not known */
+};
+
+/*
+ * snapshot_load(session, options, result, err):
+ * A dump into the running server; asks first. On failure the hint tells how to return to the state before.
+ * {"target","target_id","driver","database","safety":REF or "","bytes","duration_ms"}
+ */
+int snapshot_load(struct session *session, const struct load_options *options, struct json **result,
+		  struct error **err);
+
 /* ---- doctor.c ---- */
 
 /* snapshot_doctor(session, dry_run, result, err): {"actions":[{"what","container","detail"}],"problems":[TEXT],"notes":[TEXT]}. */

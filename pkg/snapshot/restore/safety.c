@@ -85,7 +85,7 @@ int safety_take(struct session *session, const struct safety_request *request, s
 					 .title = request->title,
 					 .operation = request->operation,
 					 .safety = true,
-					 .leave_stopped = true,
+					 .leave_stopped = !request->goes_on,
 					 .reserve_bytes = UINT64_MAX};
 	int outcome;
 
@@ -101,7 +101,7 @@ int safety_take(struct session *session, const struct safety_request *request, s
 	string_list_release(&options.included);
 	if (outcome < 0)
 		return error_prefix(err, "cannot take the safety snapshot");
-	return check(session, request, err);
+	return request->places ? check(session, request, err) : 0;
 }
 
 /* ---- those that there are ---- */

@@ -13,15 +13,16 @@ struct safety_request {
 	const struct target *target;
 	const char *reference; /* that it gets */
 	const char *title;
-	const char *operation;	   /* "reset" or "replace": what undoes what follows */
-	const struct json *places; /* of the restore plan: what it must hold */
+	const char *operation;	   /* "reset", "replace" or "load": what follows */
+	const struct json *places; /* of the restore plan: what it must hold; NULL: not known */
+	bool goes_on;		   /* the target runs on afterwards */
 };
 
 /*
  * safety_take(session, request, result, err):
  * Snapshot the target as it is at the end of the copy, and end it there and then: what runs is
  * killed while it is frozen, so nothing can be written that the snapshot does not have. On failure
- * it runs again. *result as of snapshot_create(). ERROR_REFUSED where the snapshot would lack
+ * it runs again; with goes_on it runs on in any case. *result as of snapshot_create(). ERROR_REFUSED where the snapshot would lack
  * something of the places.
  */
 int safety_take(struct session *session, const struct safety_request *request, struct json **result,
