@@ -18,6 +18,7 @@
 
 EMBED(etcd);
 EMBED(influxdb);
+EMBED(mongodb);
 EMBED(openldap);
 EMBED(postgres);
 EMBED(rabbitmq);
@@ -29,6 +30,7 @@ static struct {
 } drivers[] = {
 	{{"etcd", sidesnap_driver_etcd, 0}, sidesnap_driver_etcd_end},
 	{{"influxdb", sidesnap_driver_influxdb, 0}, sidesnap_driver_influxdb_end},
+	{{"mongodb", sidesnap_driver_mongodb, 0}, sidesnap_driver_mongodb_end},
 	{{"openldap", sidesnap_driver_openldap, 0}, sidesnap_driver_openldap_end},
 	{{"postgres", sidesnap_driver_postgres, 0}, sidesnap_driver_postgres_end},
 	{{"rabbitmq", sidesnap_driver_rabbitmq, 0}, sidesnap_driver_rabbitmq_end},
