@@ -350,12 +350,18 @@ class Images:
         return source if os.path.isdir(source) else os.path.join(ROOT, "images", folder)
 
     def write_built(self, path, name, tag):
-        """By the engine, from a Dockerfile whose base becomes ours: no registry is asked."""
+        """
+        By the engine, from a Dockerfile whose base becomes ours: no registry is asked. What it copies and
+        is no source of ours is made by the folder's "prepare", in a copy of it.
+        """
         _, release, arguments = VARIANTS.get(name, (name, RELEASE, {}))
         base = self(f"debian-{release}")
         with tempfile.TemporaryDirectory() as directory:
             context = os.path.join(directory, "context")
             shutil.copytree(self.source(name), context)
+            if os.path.exists(os.path.join(context, "prepare")):
+                made = subprocess.run([os.path.join(context, "prepare")], capture_output=True, text=True)
+                assert made.returncode == 0, f"cannot prepare the image {name}: {made.stderr[-2000:]}"
             dockerfile = os.path.join(context, "Dockerfile")
             with open(dockerfile) as file:
                 text = file.read().replace(f"FROM debian:{RELEASE}-slim", f"FROM {base}")

@@ -1,0 +1,160 @@
+"""
+MongoDB's driver on FerretDB, which speaks the protocol above SQLite, with what stands in place of
+MongoDB's own tools (tests/images/ferretdb): docs/databases.md says what that proves and what not.
+"""
+
+import threading
+import time
+
+import pytest
+
+from conftest import booted
+from support.api import wait_for
+
+pytestmark = pytest.mark.database
+
+USER, PASSWORD = "root", "pass 'word\\\"$HOME"
+DOCUMENTS = 20000
+SECRETS = [f"MONGO_INITDB_ROOT_USERNAME={USER}", f"MONGO_INITDB_ROOT_PASSWORD={PASSWORD}"]
+
+FILL = """
+const items = db.getSiblingDB('app').getCollection('items');
+for (let start = 0; start < %d; start += 1000) {
+  const documents = [];
+  for (let i = start; i < start + 1000; i++)
+    documents.push({_id: i, name: 'ключ ☃ 𝄞 ' + i, tags: ['a\\tb', 'c\\\\d'], price: i / 8,
+                    big: i %% 1000 ? '' : 'x'.repeat(300000)});
+  items.insertMany(documents);
+}
+items.createIndex({name: 1}, {unique: true});
+db.getSiblingDB('app').runCommand({createUser: 'app', pwd: 'of the app', roles: []});
+db.getSiblingDB('empty').runCommand({create: 'nothing'});
+""" % DOCUMENTS
+
+# Numbers what it writes, and says each number once the server has confirmed it.
+WRITE = """
+const log = db.getSiblingDB('app').getCollection('log');
+for (let i = 0; ; i++) {
+  log.insertMany([{_id: i, text: 'y'.repeat(500)}]);
+  print(i);
+}
+"""
+
+# All that the server holds, in an order of its own, as one hash would see it.
+CONTENT = """
+const all = db.adminCommand({listDatabases: 1}).databases.map((each) => each.name).sort();
+for (const name of all) {
+  const database = db.getSiblingDB(name);
+  const found = database.runCommand({listCollections: 1}).cursor.firstBatch.map((each) => each.name).sort();
+  for (const collection of found) {
+    if (name === 'app' && collection === 'log') continue;
+    print('#', name, collection, EJSON.stringify(database.getCollection(collection).getIndexes()));
+    database.getCollection(collection).find().sort({_id: 1}).forEach((each) => print(EJSON.stringify(each, {relaxed: false})));
+  }
+}
+"""
+
+
+LOGIN = (
+    "const {MONGO_INITDB_ROOT_USERNAME: user, MONGO_INITDB_ROOT_PASSWORD: password} = process.env;"
+    "if (user) db.auth(user, password);"
+)
+
+
+def shell(container, script, **more):
+    return container.exec(["mongosh", "--quiet", "admin", "--eval", LOGIN + script], **more)
+
+
+def start(box, word="db", command=None, mounts=(), env=SECRETS, **config):
+    container = box.run(word, "ferretdb", command, mounts, Env=list(env), **config)
+    return ready(container)
+
+
+def ready(container):
+    address = "db.adminCommand({ping: 1})"
+
+    def answers():
+        assert container.state()["Running"], f"{container.name} ended: {container.logs()[-3000:]}"
+        host = container.inspect()["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
+        return container.exec(["mongosh", "--host", host, "--eval", address], check=False)[0] == 0
+
+    wait_for(answers, f"{container.name} gets ready", 60, 0.2)
+    return container
+
+
+def environment(secrets=SECRETS):
+    return [word for each in secrets for word in ("-e", each)]
+
+
+def test_readiness_is_not_that_of_the_initialisation(box, sidesnap):
+    """While it is initialised the server answers on 127.0.0.1, and must not be taken for ready."""
+    db = start(box)
+    tag = box.tag()
+    assert sidesnap.create(db.name, tag, "--exclude", "/data/db")["driver"] == "mongodb"
+    given = [*environment(), "-e", "INITIALISATION_TAKES=4"]
+    began = time.monotonic()
+    sidesnap("run", *given, "--name", box.name("copy"), tag)
+    assert time.monotonic() - began > 4
+    copy = box.container("copy")
+    assert copy.exec(["cat", "/proc/1/comm"]).strip() == "mongod"
+    assert shell(copy, "print(db.runCommand({ping: 1}).ok)").strip() == "1"
+
+
+def test_users_and_documents_under_load(box, sidesnap):
+    """The whole physical path: create while it is written to, boot, reset, replace."""
+    volume = box.volume("data")
+    db = start(box, mounts=[(volume, "/data/db")])
+    shell(db, FILL)
+    content = shell(db, CONTENT)
+    writer = Writer(db)
+    tag = box.tag()
+    result = sidesnap.create(db.name, tag)
+    assert result["driver"] == "mongodb" and result["consistency"] == "frozen"
+    writer.stop()
+    everything = str(box.engine.image(tag)) + str(box.engine.history(tag))
+    assert "'word" not in everything
+    assert "MONGO_INITDB_ROOT_PASSWORD" in result["omitted_variables"]
+    copy = ready(booted(box.boot("copy", tag, Env=SECRETS)))
+    assert shell(copy, CONTENT) == content
+    assert_numbers_are_whole(copy)
+    login = "db.getSiblingDB('app').auth('app', 'of the app'); print('in')"
+    assert copy.exec(["mongosh", "--eval", login]).strip() == "in"
+    shell(db, "db.getSiblingDB('app').runCommand({dropDatabase: 1})")
+    assert sidesnap.json("reset", db.name, tag, "--yes")["ready"] is True
+    assert shell(ready(db), CONTENT) == content
+    shell(db, "db.getSiblingDB('app').runCommand({dropDatabase: 1})")
+    assert sidesnap.json("replace", db.name, tag, "--yes")["ready"] is True
+    now = ready(box.container("db"))
+    assert shell(now, CONTENT) == content
+    assert_numbers_are_whole(now)
+
+
+class Writer:
+    """Writes numbered documents; the numbers that the server has confirmed are in a file of the container."""
+
+    def __init__(self, container):
+        self.container = container
+        command = 'echo $$ >/tmp/writer; exec mongosh --quiet admin --eval "$SCRIPT" >/tmp/confirmed'
+        self.thread = threading.Thread(
+            target=lambda: container.exec(command, check=False, env=[f"SCRIPT={LOGIN}{WRITE}"], timeout=600), daemon=True
+        )
+        self.thread.start()
+        wait_for(lambda: len(confirmed(container)) > 20, "the first documents", 60)
+
+    def stop(self):
+        self.container.exec("kill $(cat /tmp/writer)")
+        self.thread.join(30)
+
+
+def confirmed(container):
+    lines = container.exec(["cat", "/tmp/confirmed"], check=False)[1].split("\n")
+    return lines[:-1]
+
+
+def assert_numbers_are_whole(copy):
+    """Every document that was confirmed before the freeze, at most the one that was in flight, no gaps."""
+    told = len(confirmed(copy))
+    script = "print(db.getSiblingDB('app').getCollection('log').find().sort({_id: 1}).toArray().map((each) => each._id).join(' '))"
+    held = shell(copy, script).split()
+    assert held == [str(n) for n in range(len(held))]
+    assert 20 < told <= len(held) <= told + 1
