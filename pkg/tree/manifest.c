@@ -21,7 +21,12 @@
 #define PACKS_MAX (1U << 16)
 #define NUMBER_MAX (UINT64_C(1) << 53)
 
-static const char *const tree_kinds[] = {"volume", "bind", "own"};
+static const char *const tree_kinds[] = {"volume", "bind", "own", "dump"};
+
+const char *tree_kind_name(enum tree_kind kind)
+{
+	return tree_kinds[kind];
+}
 
 void tree_record_init(struct tree_record *record)
 {
@@ -204,7 +209,7 @@ static struct json *manifest_to_json(const struct manifest *manifest)
 {
 	struct json *object = json_new_object(), *array;
 
-	json_set_int(object, "format", MANIFEST_FORMAT);
+	json_set_int(object, "format", manifest_format(manifest));
 	json_set_string(object, "id", text_or(manifest->id, ""));
 	json_set_string(object, "parent", text_or(manifest->parent, ""));
 	json_set_string(object, "lineage", text_or(manifest->lineage, ""));
@@ -407,6 +412,8 @@ static int tree_from_json(const struct json *object, struct tree_record *tree, s
 	if (tree->kind == TREE_OWN &&
 	    (tree->paths.count != 1 || strcmp(tree->paths.items[0], "/") != 0))
 		return damaged(err, "own files that are not at \"/\"");
+	if (tree->kind == TREE_DUMP && string_list_has(&tree->paths, "/"))
+		return damaged(err, "a dump that would fill \"/\"");
 	return 0;
 }
 
@@ -438,6 +445,21 @@ static int trees_from_json(struct manifest *manifest, const struct json *array, 
 			return -1;
 	}
 	return check_paths(manifest, err);
+}
+
+/* Two dumps would be loaded over one another; a format that is not its own is a forger's. */
+static int check_dump(const struct manifest *manifest, const struct json *json, struct error **err)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < manifest->tree_count; i++)
+		count += manifest->trees[i].kind == TREE_DUMP;
+	if (count > 1)
+		return damaged(err, "two dumps");
+	if (json_int(json, "format") != (int64_t)manifest_format(manifest))
+		return damaged(err, count ? "a dump in a format that has none"
+					  : "its format is that of a dump, which it has not");
+	return 0;
 }
 
 static bool is_pack_name(const char *name)
@@ -538,7 +560,8 @@ int manifest_parse(struct manifest *manifest, const char *text, size_t size, str
 		return damaged(err, "no \"extra\"");
 	json_free(manifest->extra);
 	manifest->extra = json_copy(json_get(json, "extra"));
-	if (trees_from_json(manifest, json_get(json, "trees"), err) < 0)
+	if (trees_from_json(manifest, json_get(json, "trees"), err) < 0 ||
+	    check_dump(manifest, json, err) < 0)
 		return -1;
 	return packs_from_json(manifest, json_get(json, "packs"), err);
 }
@@ -572,13 +595,28 @@ int manifest_write(const struct manifest *manifest, int store_fd, struct hash *h
 	return io_write_file_atomic(store_fd, MANIFEST_NAME, text, size, 0644, err);
 }
 
-const struct tree_record *manifest_own_tree(const struct manifest *manifest)
+static const struct tree_record *find_kind(const struct manifest *manifest, enum tree_kind kind)
 {
 	for (size_t i = 0; i < manifest->tree_count; i++) {
-		if (manifest->trees[i].kind == TREE_OWN)
+		if (manifest->trees[i].kind == kind)
 			return &manifest->trees[i];
 	}
 	return NULL;
+}
+
+const struct tree_record *manifest_own_tree(const struct manifest *manifest)
+{
+	return find_kind(manifest, TREE_OWN);
+}
+
+const struct tree_record *manifest_dump(const struct manifest *manifest)
+{
+	return find_kind(manifest, TREE_DUMP);
+}
+
+unsigned manifest_format(const struct manifest *manifest)
+{
+	return manifest_dump(manifest) ? MANIFEST_FORMAT : MANIFEST_FORMAT_PLAIN;
 }
 
 struct store *manifest_store(const struct manifest *manifest, int store_fd, struct error **err)

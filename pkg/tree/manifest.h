@@ -18,7 +18,8 @@
 #include "store/writer.h"
 #include "tree/catalog.h"
 
-#define MANIFEST_FORMAT 1
+#define MANIFEST_FORMAT 2	/* the newest; this is read and all before it */
+#define MANIFEST_FORMAT_PLAIN 1 /* of a manifest without a dump: older programs read it */
 #define MANIFEST_SIZE_MAX (16U << 20)
 #define STORE_DIRECTORY "/.sidesnap" /* in an image */
 #define MANIFEST_NAME "manifest.json"
@@ -37,13 +38,18 @@ enum tree_kind {
 	TREE_VOLUME, /* a named or anonymous volume */
 	TREE_BIND,   /* a bind mount */
 	TREE_OWN,    /* the container's own changed files; path "/" */
+	TREE_DUMP,   /* a database's own dump: one file, loaded at the first boot (tree/dump.h) */
 };
+
+/* tree_kind_name(kind): As in manifests, labels and results. */
+const char *tree_kind_name(enum tree_kind kind);
 
 struct tree_record {
 	enum tree_kind kind;
-	char *name; /* volume name at the source, or the bind's source path; "" for own */
-	struct string_list paths; /* where the source had it mounted; restored at each */
-	struct hash hash;	  /* of the catalog, without fingerprints */
+	char *name; /* volume at the source, the bind's source path, a dump's driver; "" for own */
+	struct string_list
+		paths;	  /* where the source had it mounted; of a dump what its load fills */
+	struct hash hash; /* of the catalog, without fingerprints */
 	/*
 	 * What the hash was before a consolidation cut the same files otherwise: a volume that
 	 * is marked with one of these holds this tree. Oldest first.
@@ -129,6 +135,12 @@ int manifest_write(const struct manifest *manifest, int store_fd, struct hash *h
 
 /* manifest_own_tree(manifest): The one of the container's own files; NULL: none. */
 const struct tree_record *manifest_own_tree(const struct manifest *manifest);
+
+/* manifest_dump(manifest): The database's dump, of which there is at most one; NULL: none. */
+const struct tree_record *manifest_dump(const struct manifest *manifest);
+
+/* manifest_format(manifest): The number that its text has: 2 where there is a dump, else 1. */
+unsigned manifest_format(const struct manifest *manifest);
 
 /* manifest_store(manifest, store_fd, err): store_open() with its packs. */
 struct store *manifest_store(const struct manifest *manifest, int store_fd, struct error **err);

@@ -128,6 +128,25 @@ int mark_write(int root_fd, const struct mark *mark, struct error **err)
 	return 0;
 }
 
+int mark_write_attribute(int root_fd, const struct mark *mark, struct error **err)
+{
+	char text[MARK_TEXT_MAX];
+	size_t size = print_mark(mark, text);
+	int number = 0;
+
+	if (remove_mark_file(root_fd, err) < 0)
+		return -1;
+	if (fsetxattr(root_fd, MARK_ATTRIBUTE, text, size, 0) < 0)
+		number = errno;
+	if (number == EROFS || number == ENOSPC || number == EDQUOT)
+		return error_set_errno(err, number, "cannot mark the volume");
+	if (number)
+		(void)fremovexattr(root_fd, MARK_ATTRIBUTE);
+	if (fsync(root_fd) < 0 && errno != EINVAL && errno != EROFS)
+		return error_set_errno(err, errno, "cannot sync the volume's mark");
+	return number ? 1 : 0;
+}
+
 int mark_lock(int root_fd, unsigned wait_ms, struct error **err)
 {
 	const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};

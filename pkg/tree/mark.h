@@ -39,6 +39,14 @@ void mark_read(int root_fd, struct mark *mark);
 int mark_write(int root_fd, const struct mark *mark, struct error **err);
 
 /*
+ * mark_write_attribute(root_fd, mark, err):
+ * As mark_write(), but never by a file, and one that is there goes: for a directory whose
+ * service refuses to fill it when anything is in it. 1: the file system takes no attribute, and
+ * there is no mark now.
+ */
+int mark_write_attribute(int root_fd, const struct mark *mark, struct error **err);
+
+/*
  * mark_lock(root_fd, wait_ms, err):
  * The exclusive lock on a volume that a restore holds (flock of its root directory,
  * seen by all containers of the host), released by closing ${root_fd}. ERROR_BUSY after

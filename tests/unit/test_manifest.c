@@ -163,6 +163,8 @@ static void test_forgeries(void **state)
 	static const char *const bad[][2] = {
 		{"\"format\":1", "\"format\":0"},
 		{"\"format\":1", "\"format\":\"1\""},
+		{"\"format\":1", "\"format\":2"},	      /* that of a dump, which it has not */
+		{"\"kind\":\"volume\"", "\"kind\":\"dump\""}, /* in a format that has none */
 		{"\"id\":\"0123\"", "\"id\":\"\""},
 		{"\"id\":\"0123\"", "\"id\":3"},
 		{"\"volume\"", "\"socket\""},
@@ -190,11 +192,51 @@ static void test_forgeries(void **state)
 
 	(void)state;
 	assert_int_equal(parse_forged("0123", "0124"), 0);
-	assert_int_equal(parse_forged("\"format\":1", "\"format\":2"), ERROR_UNSUPPORTED);
+	assert_int_equal(parse_forged("\"format\":1", "\"format\":3"), ERROR_UNSUPPORTED);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (parse_forged(bad[i][0], bad[i][1]) != ERROR_DAMAGED)
 			fail_msg("%s was accepted", bad[i][1]);
 	}
+}
+
+/* Format 2 is that of a dump and of nothing else, so that older programs refuse just that. */
+static void test_dump(void **state)
+{
+	static const char golden[] = "{\"format\":2,\"id\":\"0123\",\"parent\":\"\",";
+	struct manifest manifest, again;
+	cleanup_free char *text = NULL, *plain = NULL, *two = NULL, *root = NULL;
+	struct error *error = NULL;
+	enum error_kind kind;
+
+	(void)state;
+	make_manifest(&manifest);
+	plain = manifest_print(&manifest, NULL);
+	assert_memory_equal(plain, "{\"format\":1,", 12);
+	assert_null(manifest_dump(&manifest));
+	manifest.trees[0].kind = TREE_DUMP;
+	text = manifest_print(&manifest, NULL);
+	assert_memory_equal(text, golden, sizeof(golden) - 1);
+	assert_non_null(strstr(text, "\"trees\":[{\"kind\":\"dump\",\"name\":\"data\","));
+	manifest_init(&again);
+	must(manifest_parse(&again, text, strlen(text), &error), &error);
+	assert_ptr_equal(manifest_dump(&again), &again.trees[0]);
+	assert_int_equal(manifest_format(&again), 2);
+	manifest_release(&again);
+	free(manifest.trees[0].paths.items[1]);
+	manifest.trees[0].paths.items[1] = memory_strdup("/");
+	manifest.trees[1].kind = TREE_VOLUME;
+	root = manifest_print(&manifest, NULL);
+	assert_int_equal(parse(root, strlen(root), &kind), -1);
+	assert_int_equal(kind, ERROR_DAMAGED);
+	free(manifest.trees[0].paths.items[1]);
+	manifest.trees[0].paths.items[1] = memory_strdup("/more");
+	free(manifest.trees[1].paths.items[0]);
+	manifest.trees[1].paths.items[0] = memory_strdup("/other");
+	manifest.trees[1].kind = TREE_DUMP;
+	two = manifest_print(&manifest, NULL);
+	assert_int_equal(parse(two, strlen(two), &kind), -1);
+	assert_int_equal(kind, ERROR_DAMAGED);
+	manifest_release(&manifest);
 }
 
 /* What a person who seals it anew may write: it is refused, or what it says can do no harm. */
@@ -285,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_former_hashes),
 		cmocka_unit_test(test_every_flip_and_cut_is_found),
 		cmocka_unit_test(test_forgeries),
+		cmocka_unit_test(test_dump),
 		cmocka_unit_test(test_mutations_under_a_seal),
 		cmocka_unit_test(test_files),
 	};

@@ -19,6 +19,7 @@
 struct capture {
 	struct tree_writer writer;
 	struct capture_files reading;
+	struct pending_entry *dump; /* the file that arrives; NULL: none */
 };
 
 static int progress(void *context, uint64_t bytes, struct error **err)
@@ -255,6 +256,53 @@ int capture_draft(struct capture *capture, const struct tree_source *source, str
 int capture_renew(struct capture *capture, struct error **err)
 {
 	return store_writer_renew(capture->writer.store, err);
+}
+
+int capture_dump_begin(struct capture *capture, const char *name, const struct timespec *mtime,
+		       struct error **err)
+{
+	struct catalog_writer *catalog = capture->writer.catalog;
+	const struct catalog_entry root = {.path = "", .mode = S_IFDIR | 0700, .mtime = *mtime};
+	const struct catalog_entry file = {.path = name, .mode = S_IFREG | 0600, .mtime = *mtime};
+
+	if (catalog_writer_begin(catalog, false, err) < 0 ||
+	    catalog_writer_add(catalog, &root, err) < 0)
+		return -1;
+	capture->writer.files = capture->writer.bytes = 0;
+	capture->dump = catalog_writer_push(catalog, &file);
+	return store_writer_begin(capture->writer.store, pending_entry_stream(capture->dump, 0),
+				  CHUNKING_CONTENT, 0, err);
+}
+
+int capture_dump_data(struct capture *capture, const void *data, size_t size, struct error **err)
+{
+	const char *next = data;
+
+	while (size) {
+		size_t space;
+		uint8_t *target = store_writer_space(capture->writer.store, &space, err);
+
+		if (!target)
+			return -1;
+		space = space < size ? space : size;
+		memcpy(target, next, space);
+		if (store_writer_commit(capture->writer.store, space, err) < 0 ||
+		    progress(capture, space, err) < 0)
+			return -1;
+		next += space;
+		size -= space;
+	}
+	return 0;
+}
+
+int capture_dump_end(struct capture *capture, struct tree_record *record, struct error **err)
+{
+	struct catalog_writer *catalog = capture->writer.catalog;
+
+	if (store_writer_end(capture->writer.store, err) < 0 ||
+	    catalog_writer_complete(catalog, STEAL_POINTER(capture->dump), 0, false, err) < 0)
+		return -1;
+	return catalog_writer_end(catalog, record, NULL, err);
 }
 
 int capture_catalog_begin(struct capture *capture, struct error **err)

@@ -93,6 +93,16 @@ int capture_draft(struct capture *capture, const struct tree_source *source, str
 int capture_renew(struct capture *capture, struct error **err);
 
 /*
+ * A dump (tree/dump.h) as it arrives: begin, its bytes in any portions, end, which sets hash,
+ * entries, bytes and root of ${record}. No tree may be under way. Memory is bounded by the
+ * writer's queues; data waits for room in them.
+ */
+int capture_dump_begin(struct capture *capture, const char *name, const struct timespec *mtime,
+		       struct error **err);
+int capture_dump_data(struct capture *capture, const void *data, size_t size, struct error **err);
+int capture_dump_end(struct capture *capture, struct tree_record *record, struct error **err);
+
+/*
  * A catalog whose entries the caller makes, in path order, with contents HASH or none:
  * own files, seeds. capture_catalog_end() sets hash, entries, bytes and root (or only
  * *root where ${record} is NULL).

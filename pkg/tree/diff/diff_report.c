@@ -207,14 +207,23 @@ static int count_records(void *context, uint64_t records, struct error **err)
 
 /* ---- comparing ---- */
 
+/* Only trees of one class hold the same kind of thing. */
+static enum tree_kind class_of(const struct tree_record *tree)
+{
+	return tree->kind == TREE_BIND ? TREE_VOLUME : tree->kind;
+}
+
 static const struct tree_record *find_tree(const struct manifest *manifest,
 					   const struct tree_record *tree)
 {
 	for (size_t i = 0; i < manifest->tree_count; i++) {
 		const struct tree_record *other = &manifest->trees[i];
 
-		if ((other->kind == TREE_OWN) != (tree->kind == TREE_OWN))
+		if (class_of(other) != class_of(tree))
 			continue;
+		/* there is one at most, and a newer server's may fill other directories */
+		if (tree->kind == TREE_DUMP)
+			return other;
 		for (size_t p = 0; p < tree->paths.count; p++)
 			if (string_list_has(&other->paths, tree->paths.items[p]))
 				return other;
@@ -236,11 +245,10 @@ static void set_tree_side(struct json *tree, const char *key, const struct tree_
 static int send_tree(const struct report *report, const struct tree_record *from,
 		     const struct tree_record *to, struct error **err)
 {
-	static const char *const kinds[] = {"volume", "bind", "own"};
 	const struct tree_record *record = to ? to : from;
 	struct json *found = json_new_object(), *tree = json_set_object(found, "tree");
 
-	json_set_string(tree, "kind", kinds[record->kind]);
+	json_set_string(tree, "kind", tree_kind_name(record->kind));
 	json_set_bytes(tree, "name", record->name);
 	json_set_bytes(tree, "path", record->paths.items[0]);
 	set_tree_side(tree, "from", from);

@@ -69,6 +69,13 @@ int tree_restore(int root_fd, struct store *store, const struct tree_record *tre
  */
 int tree_verify(struct store *store, const struct tree_record *tree, struct error **err);
 
+/*
+ * tree_clear(root_fd, err):
+ * Delete all that is in the directory, but never what is on another mount, lost+found or a
+ * volume's mark. Not synced.
+ */
+int tree_clear(int root_fd, struct error **err);
+
 /* tree_is_empty(root_fd, ...) and seeds: tree/seed.h. Marks: tree/mark.h. Own files: tree/own.h. */
 
 #endif

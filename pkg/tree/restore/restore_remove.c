@@ -214,3 +214,23 @@ int restore_remove_postponed(struct restore *restore, struct error **err)
 	}
 	return 0;
 }
+
+int tree_clear(int root_fd, struct error **err)
+{
+	static const struct restore_options options = {.workers = 1};
+	struct restore restore;
+	struct listing listing;
+	int result = 0;
+
+	memset(&restore, 0, sizeof(restore));
+	restore.root_fd = root_fd;
+	restore.options = &options;
+	listing_init(&listing);
+	if (listing_read(&listing, root_fd) < 0)
+		result = error_set_errno(err, errno, "cannot list what is to be deleted");
+	for (size_t i = 0; result >= 0 && i < listing.count; i++)
+		result = restore_remove(&restore, root_fd, listing_name(&listing, i),
+					listing_name(&listing, i), listing_type(&listing, i), err);
+	listing_release(&listing);
+	return result < 0 ? -1 : restore_remove_postponed(&restore, err);
+}

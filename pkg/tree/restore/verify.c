@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "tree/dump.h"
 #include "tree/record.h"
 #include "tree/restore/restore.h"
 
@@ -58,5 +59,10 @@ int tree_verify(struct store *store, const struct tree_record *tree, struct erro
 	if (!hash_equal(&hash, &tree->hash) || entries != tree->entries || bytes != tree->bytes)
 		return error_set(err, ERROR_DAMAGED,
 				 "the catalog is not the one that the manifest names");
+	if (tree->kind == TREE_DUMP) {
+		CLEANUP(cleanup_dump_close) struct dump_reader *dump = dump_open(store, tree, err);
+
+		return dump ? 0 : -1;
+	}
 	return 0;
 }
