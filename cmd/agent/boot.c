@@ -81,14 +81,19 @@ static int parse_signal(const char *text)
 	return 0;
 }
 
-static void handle_signals(const struct boot *boot)
+/* 0: it does not say. */
+static int stop_signal(const struct boot *boot)
 {
 	const char *stop = json_string(boot->manifest.extra, "stop_signal");
 
+	return stop ? parse_signal(stop) : 0;
+}
+
+static void handle_signals(const struct boot *boot)
+{
 	handle_signal(SIGTERM);
 	handle_signal(SIGINT);
-	if (stop)
-		handle_signal(parse_signal(stop));
+	handle_signal(stop_signal(boot));
 }
 
 static int read_wish(struct boot *boot, struct error **err)
@@ -149,6 +154,9 @@ static void *settle_groups(void *context)
 	size_t begin, end;
 
 	while (take_group(pool, &begin, &end)) {
+		/* a dump is loaded when all else is there */
+		if (boot->places[begin].tree->kind == TREE_DUMP)
+			continue;
 		for (size_t i = begin; i < end; i++) {
 			struct error *err = NULL;
 			uint64_t bytes = 0;
@@ -277,15 +285,16 @@ static void tell_restored(const struct boot *boot, uint64_t begin_ms)
 			boot->restored_volumes == 1 ? "" : "s", size, time);
 }
 
-static int restore_what_is_due(struct boot *boot, struct error **err)
+static int restore_what_is_due(struct boot *boot, char **arguments, struct error **err)
 {
 	uint64_t begin_ms = clock_monotonic_ms();
-	bool is_due = false, own_is_due;
+	bool is_due = false, own_is_due, load_is_due;
 
 	boot->was_booted = own_is_settled(boot);
 	boot->root_is_writable = root_is_writable(boot);
 	for (size_t i = 0; i < boot->place_count; i++)
 		is_due |= !boot_place_is_settled(boot, &boot->places[i]);
+	load_is_due = boot_load_is_due(boot);
 	own_is_due = boot->root_is_writable && !boot->was_booted;
 	if (!is_due && !own_is_due)
 		return 0;
@@ -297,6 +306,8 @@ static int restore_what_is_due(struct boot *boot, struct error **err)
 		return -1;
 	tell_omitted(boot);
 	tell_restored(boot, begin_ms);
+	if (load_is_due && boot_load(boot, arguments, stop_signal(boot), err) < 0)
+		return -1;
 	return 0;
 }
 
@@ -318,7 +329,7 @@ static int boot_all(struct boot *boot, char **arguments, struct error **err)
 {
 	privilege_begin(&boot->privilege, arguments);
 	if (read_wish(boot, err) < 0 || open_manifest(boot, err) < 0 ||
-	    boot_open_places(boot, err) < 0 || restore_what_is_due(boot, err) < 0) {
+	    boot_open_places(boot, err) < 0 || restore_what_is_due(boot, arguments, err) < 0) {
 		explain(boot, err);
 		return -1;
 	}

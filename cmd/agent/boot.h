@@ -21,6 +21,7 @@ struct boot_place {
 	const char *path;
 	int fd;
 	bool is_mount, is_writable;
+	bool was_foreign; /* what it holds is to be thrown away, by a person's wish */
 };
 
 struct boot {
@@ -53,5 +54,25 @@ bool boot_place_is_settled(const struct boot *boot, const struct boot_place *pla
  */
 int boot_place_settle(struct boot *boot, struct boot_place *place, uint64_t *bytes,
 		      struct error **err);
+
+/*
+ * boot_place_look(boot, place, mark, action, err):
+ * The first half of that, for what is filled in another way: the place's mark, and VOLUME_RESTORE,
+ * with the volume's lock held, or VOLUME_LEAVE. Others are waited for; what is foreign is refused.
+ */
+int boot_place_look(struct boot *boot, struct boot_place *place, struct mark *mark,
+		    enum volume_action *action, struct error **err);
+
+/* ---- boot_load.c ---- */
+
+/* boot_load_is_due(boot): Whether there is a dump that has not been loaded here. Cheap. */
+bool boot_load_is_due(const struct boot *boot);
+
+/*
+ * boot_load(boot, arguments, stop_signal, err):
+ * Load it, when all else is settled. The container's own command runs meanwhile as a child,
+ * and has ended before this returns.
+ */
+int boot_load(struct boot *boot, char **arguments, int stop_signal, struct error **err);
 
 #endif

@@ -372,32 +372,42 @@ static int advise(const struct boot *boot, const struct boot_place *place, struc
 	return -1;
 }
 
-int boot_place_settle(struct boot *boot, struct boot_place *place, uint64_t *bytes,
-		      struct error **err)
+int boot_place_look(struct boot *boot, struct boot_place *place, struct mark *mark,
+		    enum volume_action *action, struct error **err)
 {
 	cleanup_free char *foreign = NULL;
-	enum volume_action action = VOLUME_LEAVE;
-	struct mark mark;
 
-	*bytes = 0;
+	*action = VOLUME_LEAVE;
 	/* Readers take no lock: they would keep out those who restore. */
 	if (place->is_writable && lock_place(place, err) < 0)
 		return error_prefix(err, "\"%s\"", place->path);
-	if (decide(boot, place, &mark, &action, &foreign, err) < 0)
+	if (decide(boot, place, mark, action, &foreign, err) < 0)
 		return -1;
-	switch (action) {
-	case VOLUME_LEAVE:
-		break;
-	case VOLUME_WAIT:
+	place->was_foreign = foreign != NULL;
+	if (*action == VOLUME_REFUSE)
+		return refuse(place, mark, foreign, err);
+	if (*action == VOLUME_WAIT) {
+		*action = VOLUME_LEAVE;
 		return wait_for_other(boot, place, err);
-	case VOLUME_REFUSE:
-		return refuse(place, &mark, foreign, err);
-	case VOLUME_RESTORE:
-		if (restore_place(boot, place, bytes, err) < 0)
-			return advise(boot, place, err);
-		flock(place->fd, LOCK_UN);
-		return 1;
 	}
-	flock(place->fd, LOCK_UN);
+	if (*action == VOLUME_LEAVE)
+		flock(place->fd, LOCK_UN);
 	return 0;
+}
+
+int boot_place_settle(struct boot *boot, struct boot_place *place, uint64_t *bytes,
+		      struct error **err)
+{
+	enum volume_action action;
+	struct mark mark;
+
+	*bytes = 0;
+	if (boot_place_look(boot, place, &mark, &action, err) < 0)
+		return -1;
+	if (action != VOLUME_RESTORE)
+		return 0;
+	if (restore_place(boot, place, bytes, err) < 0)
+		return advise(boot, place, err);
+	flock(place->fd, LOCK_UN);
+	return 1;
 }

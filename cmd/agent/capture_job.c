@@ -19,6 +19,7 @@ void capture_job_init(struct capture_job *state, const struct json *job)
 	memset(state, 0, sizeof(*state));
 	state->job = job;
 	state->phase = "prepare";
+	state->dump = json_get(job, "dump");
 	state->own_source = json_string_or(json_get(job, "own"), "source", "none");
 	state->root.fd = -1;
 	view_init(&state->base);

@@ -34,7 +34,9 @@ struct capture_job {
 	struct own_root root; /* of the target */
 	struct manifest manifest;
 	const char *phase;
-	uint64_t done_bytes; /* of trees that are finished */
+	uint64_t done_bytes;	 /* of trees that are finished */
+	const struct json *dump; /* of the job; NULL: none */
+	bool is_dumped;		 /* it has come, whole */
 };
 
 /* capture_job_init(state, job), capture_job_release(state): The job is borrowed. */
@@ -55,6 +57,12 @@ int capture_job_prepare(struct capture_job *state, struct error **err);
 
 /* capture_job_again(state, err): One pass more of a pre-copy that was prepared. */
 int capture_job_again(struct capture_job *state, struct error **err);
+
+/*
+ * capture_job_dump(state, err): DUMP came: take what follows into the store as it arrives,
+ * to its END. ERROR_FAILED where that says that not all has come.
+ */
+int capture_job_dump(struct capture_job *state, struct error **err);
 
 /* capture_job_add_changes(state, changes, err): Candidates for own files, where any are captured. */
 int capture_job_add_changes(struct capture_job *state, const struct json *changes,

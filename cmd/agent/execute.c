@@ -38,14 +38,14 @@ static int failed(const char *command, int number)
 	return is_missing ? 127 : 126;
 }
 
-int execute_command(char **arguments)
+int execute_quietly(char **arguments)
 {
 	const char *command = arguments[0], *next = getenv("PATH");
 	int number = ENOENT;
 
 	if (!*command || strchr(command, '/')) {
 		execute_at(command, arguments);
-		return failed(command, errno);
+		return errno;
 	}
 	if (!next || !*next)
 		next = DEFAULT_PATH;
@@ -59,9 +59,14 @@ int execute_command(char **arguments)
 		if (errno == EACCES || errno == EISDIR)
 			number = EACCES;
 		else if (errno != ENOENT && errno != ENOTDIR)
-			return failed(command, errno);
+			return errno;
 		is_last = !next[size];
 		next += size + 1;
 	}
-	return failed(command, number);
+	return number;
+}
+
+int execute_command(char **arguments)
+{
+	return failed(arguments[0], execute_quietly(arguments));
 }

@@ -12,4 +12,7 @@
  */
 int execute_command(char **arguments);
 
+/* execute_quietly(arguments): The same, without a word: why it failed, an errno. */
+int execute_quietly(char **arguments);
+
 #endif

@@ -12,6 +12,7 @@
 #include "job.h"
 #include "layer.h"
 #include "snapshot_write.h"
+#include "tree/dump.h"
 #include "tree/own/seed.h"
 
 #define SKIPPED_BYTES_MAX (1U << 20) /* of paths named in DONE */
@@ -19,7 +20,25 @@
 
 static const char capture_members[] =
 	"operation id parent lineage created architecture compression workers min_free agent_path "
-	"container trees own extra precopy failpoint";
+	"container trees own extra precopy dump failpoint";
+
+static int check_dump(const struct json *dump, struct error **err)
+{
+	struct string_list paths;
+	int result;
+
+	if (!dump)
+		return 0;
+	if (job_check_members(dump, "file name paths seed parent_seed", err) < 0)
+		return -1;
+	string_list_init(&paths);
+	result = job_strings(dump, "paths", &paths, err);
+	if (result == 0 && (!paths.count || !dump_name_is_valid(json_string_or(dump, "file", "")) ||
+			    !*json_string_or(dump, "name", "")))
+		result = error_set(err, ERROR_USAGE, "the job's dump has no name, file or path");
+	string_list_release(&paths);
+	return result;
+}
 
 static int check_job(const struct json *job, struct error **err)
 {
@@ -27,7 +46,8 @@ static int check_job(const struct json *job, struct error **err)
 	const char *source = json_string_or(own, "source", "none");
 
 	if (job_check_members(job, capture_members, err) < 0 ||
-	    job_check_members(own, "source changes mounts included", err) < 0)
+	    job_check_members(own, "source changes mounts included", err) < 0 ||
+	    check_dump(json_get(job, "dump"), err) < 0)
 		return -1;
 	if (strcmp(source, "process") != 0 && strcmp(source, "stream") != 0 &&
 	    strcmp(source, "none") != 0)
@@ -135,6 +155,24 @@ static int own_add_data(void *context, const void *data, size_t size, struct err
 	return own_stream_data(context, data, size, err);
 }
 
+/* Trees that may have a seed: the job's, and a dump behind them. */
+static size_t seed_count(const struct capture_job *state)
+{
+	return state->trees.count + (state->dump != NULL);
+}
+
+static bool has_seed(const struct capture_job *state, size_t index)
+{
+	return index < state->trees.count ? state->trees.list[index].has_seed
+					  : json_bool(state->dump, "seed");
+}
+
+static bool has_parent_seed(const struct capture_job *state, size_t index)
+{
+	return index < state->trees.count ? state->trees.list[index].has_parent_seed
+					  : json_bool(state->dump, "parent_seed");
+}
+
 /* END of a seed: which tree it belongs to, and its catalog. */
 static int end_seed(struct capture_job *state, const struct message *message, struct seed *seed,
 		    struct error **err)
@@ -145,9 +183,9 @@ static int end_seed(struct capture_job *state, const struct message *message, st
 	if (!json)
 		return -1;
 	if (strcmp(json_string_or(json, "stream", ""), "seed") != 0 ||
-	    !json_uint_checked(json, "tree", state->trees.count - 1, &index))
+	    !json_uint_checked(json, "tree", seed_count(state) - 1, &index))
 		return error_set(err, ERROR_USAGE, "unexpected end of a stream");
-	if (!state->trees.list[index].has_seed || state->manifest.trees[index].seed.count)
+	if (!has_seed(state, index) || state->manifest.trees[index].seed.count)
 		return error_set(err, ERROR_USAGE, "a seed that was not announced");
 	return seed_write(seed, state->capture, &state->manifest.trees[index].seed, err);
 }
@@ -180,14 +218,16 @@ static int receive_seeds(struct capture_job *state, struct error **err)
 
 		if (channel_receive(&message, err) < 0)
 			return -1;
-		if (message.type == WIRE_ENTRY && state->trees.count) {
+		if (message.type == WIRE_ENTRY && seed_count(state)) {
 			result = take_entry(&message, &taker, err);
 		} else if (message.type == WIRE_DATA) {
 			result = seed_data(seed, message.payload, message.size, err);
-		} else if (message.type == WIRE_END && state->trees.count) {
+		} else if (message.type == WIRE_END && seed_count(state)) {
 			result = end_seed(state, &message, seed, err);
 			seed_free(seed);
 			seed = seed_new();
+		} else if (message.type == WIRE_DUMP) {
+			result = capture_job_dump(state, err);
 		} else if (message.type == WIRE_AGAIN) {
 			result = take_again(state, err);
 		} else if (message.type == WIRE_GO) {
@@ -197,11 +237,13 @@ static int receive_seeds(struct capture_job *state, struct error **err)
 		}
 		message_release(&message);
 	}
-	for (size_t i = 0; result == 0 && i < state->trees.count; i++) {
-		if (state->trees.list[i].has_seed && !state->manifest.trees[i].seed.count)
+	for (size_t i = 0; result == 0 && i < seed_count(state); i++) {
+		if (has_seed(state, i) && !state->manifest.trees[i].seed.count)
 			result =
 				error_set(err, ERROR_USAGE, "the seed of tree %zu did not come", i);
 	}
+	if (result == 0 && state->dump && !state->is_dumped)
+		result = error_set(err, ERROR_USAGE, "the dump did not come");
 	return result;
 }
 
@@ -230,11 +272,11 @@ static int receive_own(struct capture_job *state, struct error **err)
 /* The image has below the volume's path what it had at the last snapshot: nothing is written there. */
 static int take_parent_seeds(struct capture_job *state, struct error **err)
 {
-	for (size_t i = 0; i < state->trees.count; i++) {
-		const struct job_tree *tree = &state->trees.list[i];
+	for (size_t i = 0; i < seed_count(state); i++) {
+		struct tree_record *tree = &state->manifest.trees[i];
 		const struct tree_record *known = NULL;
 
-		if (!tree->has_parent_seed)
+		if (!has_parent_seed(state, i))
 			continue;
 		for (size_t k = 0; k < state->base.manifest.tree_count; k++)
 			if (state->base.manifest.trees[k].kind == tree->kind &&
@@ -247,7 +289,7 @@ static int take_parent_seeds(struct capture_job *state, struct error **err)
 					 "labels name",
 					 tree->paths.items[0]);
 		if (known->seed.count)
-			catalog_root_copy(&state->manifest.trees[i].seed, &known->seed);
+			catalog_root_copy(&tree->seed, &known->seed);
 	}
 	return 0;
 }
@@ -273,6 +315,14 @@ static int begin_manifest(struct capture_job *state, struct error **err)
 		record->kind = state->trees.list[i].kind;
 		record->name = memory_strdup(state->trees.list[i].name);
 		string_list_add_all(&record->paths, &state->trees.list[i].paths);
+	}
+	if (state->dump) {
+		struct tree_record *record = manifest_add_tree(manifest);
+
+		record->kind = TREE_DUMP;
+		record->name = memory_strdup(json_string(state->dump, "name"));
+		if (job_strings(state->dump, "paths", &record->paths, err) < 0)
+			return -1;
 	}
 	return take_parent_seeds(state, err);
 }

@@ -44,7 +44,7 @@ static const struct tree_record *find_parent(const struct manifest *parent,
 	for (size_t i = 0; i < parent->tree_count; i++) {
 		const struct tree_record *record = &parent->trees[i];
 
-		if (record->kind == TREE_OWN || !record->root.count)
+		if (record->kind == TREE_OWN || record->kind == TREE_DUMP || !record->root.count)
 			continue;
 		if (record->kind == tree->kind && *tree->name &&
 		    strcmp(record->name, tree->name) == 0)

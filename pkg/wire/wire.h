@@ -46,6 +46,7 @@ enum wire_type {
 	WIRE_END = 12,	 /* end of a stream of ENTRY/DATA; {"stream":"own"} */
 	WIRE_AGAIN = 13, /* command, before GO: one more pass of the pre-copy; READY {} answers */
 	WIRE_FOUND = 14, /* agent: some of what it finds, as it finds it */
+	WIRE_DUMP = 15, /* command, before GO: a database's dump follows as DATA; END {"stream":"dump","bytes"} */
 };
 
 /* wire_encode(buffer, type, payload, size): Append one frame. -1: over a cap. */
@@ -129,14 +130,17 @@ int wire_error_from(const struct json *json, struct error **err);
  *          "changes":[["/etc/hosts",0],...],  /changes without mounts: path, kind
  *          "mounts":["/data","/run/x",...]    never descend at or below these
  *          "included":["/run/secret.conf"]},  single files behind binds that become own files
+ *   "dump":{"file":"dump.sql","name":DRIVER,"paths":["/var/lib/x"],"seed","parent_seed"},   (optional) a tree
+ *          of its own, which comes as a stream; as for a tree whose INDEX is behind the last one's
  *   "extra":{...}                           copied into the manifest
  * }
  *   command: HELLO JOB; agent: HELLO READY {"processes":N proven, "free":BYTES, "changes":true|false, "trees":[{"bytes","files"}]}
- *   command: seed streams (ENTRY/DATA ... END {"stream":"seed","tree":INDEX}), GO {"changes","created"} once frozen (in
+ *   command: seed streams (ENTRY/DATA ... END {"stream":"seed","tree":INDEX}), with "dump" DUMP, DATA*, END {"stream":
+ *            "dump","bytes"} (the sum of all that was sent: what is cut off is no dump), GO {"changes","created"} once frozen (in
  *            parts: all but the last have "more":true; READY likewise with "own_paths"),
  *            then with own.source=stream: ENTRY/DATA ... END {"stream":"own"}
  *   agent:   PROGRESS* ("phase":"pre-copying" before READY, then "reading", ...), CAPTURED {}, DONE {"manifest":"<hash>","trees":[{"hash","entries","bytes"}],
- *            "raw_bytes","new_bytes","stored_bytes","hot_bytes" (read after GO),
+ *            "raw_bytes","new_bytes","stored_bytes","hot_bytes" (read after GO), "trees" with the dump behind the job's,
  *            "reused_bytes" (of files never read, taken from the parent's catalog),"own":{"files","bytes","deleted"},
  *            "skipped":[{"tree":0,"path":"x.sock"}]}, then stays until BYE.
  *
