@@ -21,6 +21,7 @@
 #define SHOWN_SIZE_MAX 400U
 #define READ_SIZE 65536U
 #define TURN_MS 200
+#define END_TURN_MS 5
 #define INPUT_SIZE_MAX (1U << 20)
 
 /* One of its two outputs. */
@@ -278,13 +279,15 @@ static int check_others(const struct session *session, struct error **err)
 
 static int turn(struct session *session, struct error **err)
 {
+	bool is_silent = session->outputs[0].fd < 0 && session->outputs[1].fd < 0;
 	struct pollfd fds[3] = {
 		{.fd = session->outputs[0].fd, .events = POLLIN},
 		{.fd = session->outputs[1].fd, .events = POLLIN},
 		{.fd = session->input, .events = POLLOUT},
 	};
 
-	if (poll(fds, 3, TURN_MS) < 0 && errno != EINTR)
+	/* nothing but its end is waited for then */
+	if (poll(fds, 3, is_silent ? END_TURN_MS : TURN_MS) < 0 && errno != EINTR)
 		return error_set_errno(err, errno, "cannot wait for it");
 	for (int i = 0; i < 2; i++)
 		if (fds[i].fd >= 0 && fds[i].revents)
@@ -409,6 +412,7 @@ int load_run(const struct load_run *run, const struct json *operation, struct er
 	struct session *session;
 	int result = -1;
 
+	run->values->way = run->way;
 	if (!load_values_have(run->values, json_get(operation, "needs")))
 		return 0;
 	session = memory_zalloc(sizeof(*session));

@@ -14,6 +14,7 @@
 
 #define VALUE_SIZE_MAX 65536U
 #define EXPANDED_SIZE_MAX (4U << 20)
+#define DEPTH_MAX 8
 #define SECRET_SIZE_MIN 3 /* shorter ones would blot out half of every message */
 
 void load_values_init(struct load_values *values, const struct json *load)
@@ -60,7 +61,7 @@ static char *read_value(const char *path)
 	return buffer_steal(&text);
 }
 
-static char *look_up(const struct json *value)
+static char *look_up(struct load_values *values, const struct json *value)
 {
 	const char *fixed = json_string(value, "fixed");
 
@@ -79,19 +80,26 @@ static char *look_up(const struct json *value)
 		if (found)
 			return found;
 	}
-	return memory_strdup(json_string(value, "default"));
+	return json_string(value, "default")
+		       ? load_values_expand(values, json_string(value, "default"))
+		       : NULL;
 }
 
 char *load_values_get(struct load_values *values, const char *name)
 {
 	const struct json *value = json_path(values->load, "values", name);
+	const char *of_way = json_string(json_get(values->way, "values"), name);
 	char *found;
 
+	if (of_way)
+		return memory_strdup(of_way);
 	if (json_get(values->found, name))
 		return memory_strdup(json_string(values->found, name));
-	if (!value)
+	if (!value || values->depth >= DEPTH_MAX)
 		return NULL;
-	found = look_up(value);
+	values->depth++;
+	found = look_up(values, value);
+	values->depth--;
 	load_values_set(values, name, found, json_bool(value, "secret"));
 	return found;
 }

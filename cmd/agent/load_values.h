@@ -11,8 +11,10 @@
 #include "base/text.h"
 
 struct load_values {
-	const struct json *load;    /* "load" of the manifest's extra; borrowed */
-	struct json *found;	    /* what was looked up or set */
+	const struct json *load; /* "load" of the manifest's extra; borrowed */
+	const struct json *way;	 /* whose "values" count before all others; NULL: none; borrowed */
+	struct json *found;	 /* what was looked up or set */
+	unsigned depth;		 /* of a default that is a template itself */
 	struct string_list secrets; /* values that no message may show */
 };
 

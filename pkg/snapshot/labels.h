@@ -24,7 +24,7 @@
 /* On snapshots (images); all are always there, empty means absent */
 #define LABEL_KIND "sidesnap.kind"		 /* user, safety */
 #define LABEL_OPERATION "sidesnap.operation"	 /* of safety ones: reset, replace */
-#define LABEL_FORMAT "sidesnap.format"		 /* 1 */
+#define LABEL_FORMAT "sidesnap.format"		 /* 1; 2 of one with a dump */
 #define LABEL_ID "sidesnap.id"			 /* 32 hex digits */
 #define LABEL_PARENT "sidesnap.parent"		 /* id of the snapshot that the state came from */
 #define LABEL_ANCESTORS "sidesnap.ancestors"	 /* ids before the parent, nearest first */
@@ -33,6 +33,7 @@
 #define LABEL_TITLE "sidesnap.title"		 /* -m */
 #define LABEL_CONSISTENCY "sidesnap.consistency" /* frozen, stopped, logical, live */
 #define LABEL_DRIVER "sidesnap.driver"		 /* postgres, redis, ... */
+#define LABEL_DATABASE "sidesnap.database"	 /* of a dump of one alone: its name */
 #define LABEL_TREES "sidesnap.trees" /* JSON: [{"kind","name","paths","entries","bytes","hash"}] */
 #define LABEL_BYTES "sidesnap.bytes" /* apparent bytes of all trees */
 #define LABEL_STORED "sidesnap.stored"	   /* bytes of packs that this snapshot added */

@@ -19,6 +19,9 @@ struct create_options {
 	const char *title;     /* -m; NULL: none */
 	bool stopped;	       /* --stopped */
 	bool live;	       /* --live */
+	bool logical;	       /* --logical: the database as its own dump; so with the next two */
+	const char *database;  /* --database: of that one alone; NULL: the whole server */
+	const char *onto;      /* --onto: the image to be loaded in; NULL: the target's own */
 	bool image_command;
 	bool allow_overlay_volume;
 	bool force;
@@ -44,6 +47,7 @@ struct create_options {
  *  "consolidated":null|{"layers","bytes","stored_bytes","duration_ms"},
  *  "trees":[{"kind","name","paths","entries","bytes","hash"}],
  *  "own":{"files","bytes","deleted"}, "not_captured":[{"path","type","reason"}],
+ *  "dump":null|{"file","bytes","database" (of the whole server: null)},
  *  "frozen":[NAME], "omitted_variables":[NAME]}
  */
 int snapshot_create(struct session *session, const struct create_options *options,

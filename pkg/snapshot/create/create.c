@@ -35,6 +35,27 @@ static bool is_precopied(const struct create *create)
 	return !create->options->live && (create->target.running || create->freeze.ids.count);
 }
 
+static void add_strings(struct json *object, const char *key, const struct string_list *list)
+{
+	struct json *array = json_set_array(object, key);
+
+	for (size_t i = 0; i < list->count; i++)
+		json_add_string(array, list->items[i]);
+}
+
+static void add_dump(const struct create *create, struct json *job)
+{
+	const struct plan *plan = &create->plan;
+	struct json *dump = json_set_object(job, "dump");
+
+	json_set_string(dump, "file", json_string_or(create->load, "file", "dump"));
+	json_set_string(dump, "name", plan->driver.driver->name);
+	add_strings(dump, "paths", &plan->dump_paths);
+	json_set_bool(dump, "seed", create->dump_seed != NULL);
+	json_set_bool(dump, "parent_seed",
+		      identity_base_has_dump(&create->identity, plan->dump_paths.items[0]));
+}
+
 static struct json *capture_job(const struct create *create)
 {
 	struct json *job = create_job(create, "capture"), *extra, *list;
@@ -61,10 +82,14 @@ static struct json *capture_job(const struct create *create)
 			      create->plan.trees[i].kind == TREE_VOLUME &&
 				      identity_base_has(&create->identity, &create->plan.trees[i]));
 	}
+	if (create->load)
+		add_dump(create, job);
 	extra = json_set_object(job, "extra");
 	json_set_string(extra, "stop_signal",
-			json_string_or(json_get(create->target.inspect, "Config"), "StopSignal",
+			json_string_or(json_get(create->subject->inspect, "Config"), "StopSignal",
 				       "SIGTERM"));
+	if (create->load)
+		json_set(extra, "load", json_copy(create->load));
 	list = json_set_array(extra, "omitted_variables");
 	for (size_t i = 0; i < create->omitted.count; i++)
 		json_add_string(list, create->omitted.items[i]);
@@ -87,7 +112,7 @@ static int send_seeds(struct create *create, struct error **err)
 			return -1;
 		index++;
 	}
-	return 0;
+	return create->dump_seed ? seed_send(create->helper, index, create->dump_seed, err) : 0;
 }
 
 static int run_prepare(struct create *create, struct error **err)
@@ -242,15 +267,17 @@ static int read_frozen(struct create *create, const struct json *ready, struct e
 		return -1;
 	}
 	failpoint("create/frozen");
-	free(create->identity.created);
-	create->identity.created = clock_format(clock_now());
+	if (!create->load) {
+		free(create->identity.created);
+		create->identity.created = clock_format(clock_now());
+	}
 	/* On an overlay file system the agent finds them by itself, and in a tenth of the time. */
 	changes = json_bool(ready, "changes") ? find_changes(create, err) : json_new_array();
 	if (!changes)
 		return -1;
 	if (send_go(create, changes, err) < 0)
 		return -1;
-	if (!create->by_process &&
+	if (strcmp(create->own_source, "stream") == 0 &&
 	    own_send(create->session, create->helper, &create->target, changes,
 		     json_get(ready, "own_paths"), &create->hidden, err) < 0)
 		return -1;
@@ -292,7 +319,7 @@ static int check_no_new_writer(struct create *create, struct error **err)
 	const char *who = NULL;
 	int result = 0;
 
-	if (create->options->live)
+	if (create->freezes_nothing)
 		return 0;
 	if (check_target_still(create, err) < 0)
 		return -1;
@@ -375,7 +402,8 @@ int create_capture(struct create *create, struct error **err)
 	create->freeze.release = create_prepare_is_due(create) ? create->release : NULL;
 	create->freeze.release_target = create->target.id;
 	/* Before a prepare that must be released: that is done as well when we die. */
-	if (prepare_and_precopy(create, job, &ready, err) < 0 || arm(create, err) < 0 ||
+	if (prepare_and_precopy(create, job, &ready, err) < 0 ||
+	    (create->load && create_dump(create, err) < 0) || arm(create, err) < 0 ||
 	    freeze_await_watchdog(&create->freeze, err) < 0 ||
 	    (create->release && run_prepare(create, err) < 0))
 		return -1;
@@ -425,6 +453,18 @@ static struct json *result_trees(const struct create *create, uint64_t *bytes)
 		*bytes += (uint64_t)json_int(done, "bytes");
 		done = done ? json_next(done) : NULL;
 	}
+	if (create->load) {
+		struct json *item = json_add_object(trees);
+
+		json_set_string(item, "kind", tree_kind_name(TREE_DUMP));
+		json_set_string(item, "name", create->plan.driver.driver->name);
+		add_strings(item, "paths", &create->plan.dump_paths);
+		json_set_string(item, "file", json_string_or(create->load, "file", "dump"));
+		json_set_int(item, "entries", json_int(done, "entries"));
+		json_set_int(item, "bytes", json_int(done, "bytes"));
+		json_set_string(item, "hash", json_string_or(done, "hash", ""));
+		*bytes += (uint64_t)json_int(done, "bytes");
+	}
 	return trees;
 }
 
@@ -445,6 +485,19 @@ static void note_skipped(struct create *create)
 					  "exists only while its process runs");
 		}
 	}
+}
+
+static struct json *describe_dump(const struct create *create)
+{
+	struct json *dump;
+
+	if (!create->load)
+		return json_new_null();
+	dump = json_new_object();
+	json_set_string(dump, "file", json_string_or(create->load, "file", "dump"));
+	json_set_int(dump, "bytes", (int64_t)create->dump_bytes);
+	json_set(dump, "database", json_new_string(create->options->database));
+	return dump;
 }
 
 static struct json *make_result(const struct create *create, const char *image,
@@ -482,6 +535,7 @@ static struct json *make_result(const struct create *create, const char *image,
 			 ? json_copy(json_get(create->done, "own"))
 			 : json_new_object());
 	json_set(result, "not_captured", json_copy(create->plan.not_captured));
+	json_set(result, "dump", describe_dump(create));
 	json_set(result, "frozen", create_container_names(create, &create->freeze.ids));
 	list = json_set_array(result, "omitted_variables");
 	for (size_t i = 0; i < create->omitted.count; i++)
@@ -520,7 +574,7 @@ int create_commit(struct create *create, struct json **result, struct error **er
 	trees = result_trees(create, &bytes);
 	note_skipped(create);
 	facts = (struct image_facts){
-		.target = &create->target,
+		.target = create->subject,
 		.image = create->image,
 		.options = create->options,
 		.plan = &create->plan,
@@ -564,7 +618,7 @@ static void begin_anew(struct create *create, const struct error *problem)
 		      problem->message, create->target.name, problem->hint ? ": " : "",
 		      problem->hint ? problem->hint : "");
 	free(create->identity.base);
-	create->identity.base = memory_strdup(create->target.image_id);
+	create->identity.base = memory_strdup(create->subject->image_id);
 	json_free(STEAL_POINTER(create->identity.base_trees));
 }
 

@@ -20,7 +20,12 @@ struct create {
 	struct session *session;
 	const struct create_options *options;
 	struct target target;
-	struct json *image; /* inspect of the target's image */
+	struct target moved; /* with --onto: the target as if it were made from that image */
+	const struct target *subject; /* of both the one that the snapshot is of */
+	struct json *image;	      /* inspect of its image */
+	struct json *load;	      /* what a boot needs to load the dump; NULL: there is none */
+	struct json *dump_seed;	      /* of the first path that it fills; NULL: none */
+	uint64_t dump_bytes;
 	struct plan plan;
 	struct identity identity;
 	struct reference reference;
@@ -34,7 +39,8 @@ struct create {
 	struct preparation *preparation; /* the driver's, under way; NULL: none */
 	struct json **seeds;		 /* one a tree of the plan, NULL: none */
 	struct json *done;		 /* the agent's result */
-	bool by_process;		 /* own files through /proc/PID/root */
+	const char *own_source; /* of own files: "process" (/proc/PID/root), "stream", "none" */
+	bool freezes_nothing;	/* by a wish, or since there are no files to be read */
 	bool stopped_by_us;
 	bool disturbed; /* somebody thawed, or began to write: worth another attempt */
 	uint64_t started_ms;
@@ -72,6 +78,20 @@ int create_helper(struct create *create, const char *purpose, struct error **err
 
 /* create_capture(create, err): From the start of the helper to its DONE; thawed and started again in all cases. */
 int create_capture(struct create *create, struct error **err);
+
+/* ---- create_logical.c ---- */
+
+/*
+ * create_move_onto(create, err): With --onto, instead of the target's own image: create->image and
+ * what the target were if it had been made from it.
+ */
+int create_move_onto(struct create *create, struct error **err);
+
+/* create_check_logical(create, err): The plan is made: whether there is a server to be dumped. */
+int create_check_logical(struct create *create, struct error **err);
+
+/* create_dump(create, err): READY has come: the dump, from the server into the helper, to its proven end. */
+int create_dump(struct create *create, struct error **err);
 
 /* create_commit(create, result, err): Commit, tag, result. */
 int create_commit(struct create *create, struct json **result, struct error **err);

@@ -27,6 +27,7 @@ void create_init(struct create *create, struct session *session,
 	create->session = session;
 	create->options = options;
 	create->started_ms = clock_monotonic_ms();
+	create->subject = &create->target;
 	plan_init(&create->plan);
 	freeze_init(&create->freeze, session);
 }
@@ -77,6 +78,10 @@ void create_release(struct create *create)
 	identity_release(&create->identity);
 	plan_release(&create->plan);
 	json_free(create->image);
+	json_free(create->load);
+	json_free(create->dump_seed);
+	if (create->moved.inspect)
+		target_release(&create->moved);
 	target_release(&create->target);
 }
 
@@ -166,7 +171,17 @@ static void find_hidden(struct create *create)
 	for (size_t i = 0; i < create->plan.mounts.count; i++)
 		if (!string_list_has(&create->plan.included, create->plan.mounts.items[i]))
 			string_list_add(&create->hidden, create->plan.mounts.items[i]);
+	string_list_add_all(&create->hidden, &create->plan.dump_paths);
 	string_list_add_all(&create->hidden, &create->options->excluded);
+}
+
+/* Whether there are no files whose instant would matter. */
+static bool reads_no_files(const struct create *create)
+{
+	return !create->plan.count &&
+	       (strcmp(create->own_source, "none") == 0 ||
+		(plan_is_logical(create->options) &&
+		 json_bool(json_get(create->target.inspect, "HostConfig"), "ReadonlyRootfs")));
 }
 
 static int find_writers(struct create *create, struct error **err)
@@ -176,7 +191,8 @@ static int find_writers(struct create *create, struct error **err)
 	if (writers_find(create->session, &create->target, &create->plan, &create->freeze.ids,
 			 &create->unfreezable, &create->freeze.paused, err) < 0)
 		return -1;
-	if (create->options->live) {
+	create->freezes_nothing = create->options->live || reads_no_files(create);
+	if (create->freezes_nothing) {
 		string_list_release(&create->freeze.ids);
 		string_list_release(&create->freeze.paused);
 		return 0;
@@ -245,6 +261,17 @@ static int repair_interrupted(struct create *create, struct error **err)
 	return repaired ? target_refresh(create->session, &create->target, err) : 0;
 }
 
+static int prepare_logical(struct create *create, struct error **err)
+{
+	create->own_source =
+		create->target.running && !create->options->stopped ? "process" : "stream";
+	if (!plan_is_logical(create->options))
+		return 0;
+	if (create_check_logical(create, err) < 0)
+		return -1;
+	return create->options->onto ? create_move_onto(create, err) : 0;
+}
+
 int create_prepare(struct create *create, bool capture, struct error **err)
 {
 	struct session *session = create->session;
@@ -269,22 +296,19 @@ int create_prepare(struct create *create, bool capture, struct error **err)
 	    choose_reference(create, err) < 0 ||
 	    plan_make(session, &create->target, create->image, create->options, &create->plan,
 		      err) < 0 ||
-	    find_writers(create, err) < 0)
+	    prepare_logical(create, err) < 0 || find_writers(create, err) < 0)
 		return -1;
-	command_environment(&create->target, create->image, create->options, &create->plan.driver,
+	command_environment(create->subject, create->image, create->options, &create->plan.driver,
 			    &create->environment, &create->omitted);
-	facts = (struct identity_facts){&create->target, create->image, &create->plan,
-					&create->environment};
-	if (identity_find(session, &facts, &create->identity, err) < 0)
-		return -1;
-	create->by_process = create->target.running && !create->options->stopped;
-	return 0;
+	facts = (struct identity_facts){create->subject, create->image, &create->plan,
+					&create->environment, create->options->database};
+	return identity_find(session, &facts, &create->identity, err);
 }
 
 bool create_prepare_is_due(const struct create *create)
 {
 	return create->plan.driver.driver && create->target.running && !create->target.paused &&
-	       !create->options->stopped;
+	       !create->options->stopped && !plan_is_logical(create->options);
 }
 
 /*
@@ -325,8 +349,10 @@ bool create_will_stop(const struct create *create)
 
 const char *create_consistency(const struct create *create)
 {
-	if (create->options->live)
+	if (create->options->live && (create->plan.count || !plan_is_logical(create->options)))
 		return "live";
+	if (plan_is_logical(create->options))
+		return "logical";
 	if (!create->target.running || create->options->stopped)
 		return "stopped";
 	return "frozen";
@@ -345,7 +371,7 @@ struct json *create_job(const struct create *create, const char *operation)
 #endif
 	json_set(job, "trees", plan_job_trees(&create->plan, create->options));
 	own = json_set_object(job, "own");
-	json_set_string(own, "source", create->by_process ? "process" : "stream");
+	json_set_string(own, "source", create->own_source);
 	json_set_array(own, "changes");
 	list = json_set_array(own, "mounts");
 	for (size_t i = 0; i < create->hidden.count; i++)
@@ -449,14 +475,15 @@ int create_helper(struct create *create, const char *purpose, struct error **err
 		.purpose = purpose,
 		.target_id = create->target.id,
 		.target = create->target.inspect,
-		.join_processes = create->by_process,
+		.join_processes = strcmp(create->own_source, "process") == 0,
 		.freezes = capture ? freezes : "",
 		.makes = capture ? create->identity.id : "",
 		.made = capture ? begin_prepare : NULL,
 		.context = create,
 	};
 
-	create->release = driver_release_json(&create->plan.driver);
+	create->release =
+		plan_is_logical(create->options) ? NULL : driver_release_json(&create->plan.driver);
 	if (create->release && capture) {
 		cleanup_free char *text = json_print(create->release, false);
 
@@ -483,5 +510,9 @@ int create_helper(struct create *create, const char *purpose, struct error **err
 		    seed_collect(create->session, helper_id(create->helper),
 				 create->plan.trees[i].paths.items[0], &create->seeds[i], err) < 0)
 			return -1;
+	if (capture && create->plan.dump_paths.count &&
+	    !identity_base_has_dump(&create->identity, create->plan.dump_paths.items[0]))
+		return seed_collect(create->session, helper_id(create->helper),
+				    create->plan.dump_paths.items[0], &create->dump_seed, err);
 	return 0;
 }

@@ -87,7 +87,7 @@ static bool is_volume(const struct identity_facts *facts, const char *path)
 	for (size_t i = 0; i < plan->count; i++)
 		if (string_list_has(&plan->trees[i].paths, path))
 			return true;
-	return false;
+	return string_list_has(&plan->dump_paths, path);
 }
 
 /* Whether the snapshot left ${path} out as well. */
@@ -173,12 +173,15 @@ static bool is_base(const struct session *session, const struct json *images,
 		    const struct json *candidate, const struct identity_facts *facts)
 {
 	CLEANUP(cleanup_json_free) struct json *inspect = NULL;
+	uint64_t format = 0;
 
 	inspect = image_inspect(session->engine, json_string(candidate, "Id"), NULL);
 	return inspect && !is_built_upon(session, images, candidate, inspect) &&
-	       strcmp(json_string_or(json_path(inspect, "Config", "Labels"), LABEL_FORMAT, ""),
-		      "1") == 0 &&
-	       is_made_from(inspect, facts->image) && !identity_holds_more(inspect, facts);
+	       text_parse_uint(
+		       json_string_or(json_path(inspect, "Config", "Labels"), LABEL_FORMAT, ""),
+		       MANIFEST_FORMAT, &format) &&
+	       format && is_made_from(inspect, facts->image) &&
+	       !identity_holds_more(inspect, facts);
 }
 
 /* The snapshot's tree that a tree of the plan is compared with; NULL: all of it would be stored. */
@@ -192,6 +195,34 @@ static const struct json *tree_like(const struct json *trees, const struct plan_
 		    json_has_string(json_get(known, "paths"), tree->paths.items[0]))
 			return known;
 	return NULL;
+}
+
+static const struct json *find_dump(const struct json *trees)
+{
+	json_for_each(tree, trees)
+		if (strcmp(json_string_or(tree, "kind", ""), tree_kind_name(TREE_DUMP)) == 0)
+			return tree;
+	return NULL;
+}
+
+bool identity_same_kind(const struct json *labels, const struct identity_facts *facts)
+{
+	CLEANUP(cleanup_json_free) struct json *trees = images_label_json(labels, LABEL_TREES);
+	const struct driver *driver = facts->plan->driver.driver;
+
+	if ((find_dump(trees) != NULL) != (facts->plan->dump_paths.count > 0))
+		return false;
+	return !find_dump(trees) ||
+	       (strcmp(json_string_or(labels, LABEL_DATABASE, ""), text_or(facts->database, "")) ==
+			0 &&
+		strcmp(json_string_or(labels, LABEL_DRIVER, ""), driver ? driver->name : "") == 0);
+}
+
+bool identity_base_has_dump(const struct identity *identity, const char *path)
+{
+	const struct json *dump = find_dump(identity->base_trees);
+
+	return strcmp(json_string_or(json_first(json_get(dump, "paths")), NULL, ""), path) == 0;
 }
 
 bool identity_base_has(const struct identity *identity, const struct plan_tree *tree)
@@ -240,7 +271,8 @@ static const struct json *choose_base(const struct session *session, const struc
 		const struct json *labels = json_get(image, "Labels");
 
 		if (!same_container(labels, facts->target) ||
-		    !label_is(labels, LABEL_IMAGE_ID, facts->target->image_id))
+		    !label_is(labels, LABEL_IMAGE_ID, facts->target->image_id) ||
+		    !identity_same_kind(labels, facts))
 			continue;
 		list[count].image = image;
 		list[count].created = json_string_or(labels, LABEL_CREATED, "");

@@ -27,6 +27,8 @@ struct identity_facts {
 	const struct json *image; /* inspect of the target's image */
 	const struct plan *plan;
 	const struct string_list *environment; /* "NAME=VALUE" that the new snapshot will have */
+	const char
+		*database; /* of a dump: of that one alone; NULL: of the whole server, or no dump */
 };
 
 /*
@@ -41,6 +43,15 @@ bool identity_holds_more(const struct json *snapshot, const struct identity_fact
  * labels does not have: on it, they would be stored as if there were no snapshot.
  */
 size_t identity_missing_trees(const struct json *labels, const struct plan *plan);
+
+/*
+ * identity_same_kind(labels, facts): Whether both have a dump of the same, or none: nothing of a
+ * dump is found again in a volume's files, and what is left out now must not be in a layer below.
+ */
+bool identity_same_kind(const struct json *labels, const struct identity_facts *facts);
+
+/* identity_base_has_dump(identity, path): Whether the base is a snapshot whose dump fills that first. */
+bool identity_base_has_dump(const struct identity *identity, const char *path);
 
 /* identity_base_has(identity, tree): Whether the base is a snapshot that has this tree. */
 bool identity_base_has(const struct identity *identity, const struct plan_tree *tree);

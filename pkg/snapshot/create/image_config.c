@@ -138,7 +138,9 @@ static struct json *make_labels(const struct image_facts *facts)
 	json_set_string(labels, LABEL_ROLE, facts->options->made ? "scratch" : "snapshot");
 	json_set_string(labels, LABEL_KIND, facts->options->safety ? "safety" : "user");
 	json_set_string(labels, LABEL_OPERATION, text_or(facts->options->operation, ""));
-	set_size(labels, LABEL_FORMAT, MANIFEST_FORMAT);
+	set_size(labels, LABEL_FORMAT,
+		 facts->plan->dump_paths.count ? MANIFEST_FORMAT : MANIFEST_FORMAT_PLAIN);
+	json_set_string(labels, LABEL_DATABASE, text_or(facts->options->database, ""));
 	json_set_string(labels, LABEL_ID, facts->identity->id);
 	json_set_string(labels, LABEL_PARENT, facts->identity->parent);
 	json_set_string(labels, LABEL_ANCESTORS, facts->identity->ancestors);
@@ -177,6 +179,11 @@ static void set_volumes(const struct image_facts *facts, struct json *body)
 		for (size_t p = 0; p < tree->paths.count && !tree->dropped; p++)
 			json_set_object(volumes, tree->paths.items[p]);
 	}
+	/* A directory of the container's own layer stays one. */
+	for (size_t i = 0; i < facts->plan->dump_paths.count; i++)
+		if (string_list_has(&facts->plan->mounts, facts->plan->dump_paths.items[i]) &&
+		    !facts->options->onto)
+			json_set_object(volumes, facts->plan->dump_paths.items[i]);
 }
 
 static void set_command(const struct image_facts *facts, struct json *body)

@@ -12,8 +12,8 @@
 #include "snapshot/target.h"
 
 struct image_facts {
-	const struct target *target;
-	const struct json *image; /* inspect of the target's image */
+	const struct target *target; /* as if it were made from ${image} */
+	const struct json *image;    /* inspect of the image that it stands on */
 	const struct create_options *options;
 	const struct plan *plan;
 	const struct identity *identity;

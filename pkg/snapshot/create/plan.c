@@ -35,6 +35,7 @@ void plan_release(struct plan *plan)
 	free(plan->trees);
 	string_list_release(&plan->mounts);
 	string_list_release(&plan->included);
+	string_list_release(&plan->dump_paths);
 	json_free(plan->not_captured);
 	driver_match_release(&plan->driver);
 	memset(plan, 0, sizeof(*plan));
@@ -222,6 +223,56 @@ static void plan_tmpfs(const struct target *target, struct plan *plan)
 	}
 }
 
+bool plan_is_logical(const struct create_options *options)
+{
+	return options->logical || options->database || options->onto;
+}
+
+/* Whether a tree holds data of the database, or lies in it; such paths of it are noted. */
+static bool take_data_paths(struct plan *plan, const struct plan_tree *tree)
+{
+	const struct string_list *data = &plan->driver.data_directories;
+	bool found = false;
+
+	for (size_t p = 0; p < tree->paths.count; p++) {
+		const char *path = tree->paths.items[p];
+
+		for (size_t d = 0; d < data->count; d++) {
+			if (!path_is_at_or_under(data->items[d], path) &&
+			    !path_is_at_or_under(path, data->items[d]))
+				continue;
+			if (!string_list_has(&plan->dump_paths, path))
+				string_list_add(&plan->dump_paths, path);
+			found = true;
+		}
+	}
+	return found;
+}
+
+/* What the dump stands for is not captured as files. */
+static void plan_take_out_data(struct plan *plan)
+{
+	const struct string_list *data = &plan->driver.data_directories;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < plan->count; i++) {
+		if (take_data_paths(plan, &plan->trees[i]))
+			plan_tree_release(&plan->trees[i]);
+		else
+			plan->trees[kept++] = plan->trees[i];
+	}
+	plan->count = kept;
+	/* in the container's own layer */
+	for (size_t d = 0; d < data->count; d++) {
+		bool is_held = false;
+
+		for (size_t i = 0; i < plan->dump_paths.count; i++)
+			is_held |= path_is_at_or_under(data->items[d], plan->dump_paths.items[i]);
+		if (!is_held)
+			string_list_add(&plan->dump_paths, data->items[d]);
+	}
+}
+
 /* Excludes, and the driver's page-structured files, as paths relative to each tree. */
 static void plan_details(const struct create_options *options, struct plan *plan)
 {
@@ -320,6 +371,8 @@ int plan_make(const struct session *session, const struct target *target, const 
 	json_for_each(mount, json_get(target->inspect, "Mounts"))
 		plan_mount(session, target, options, plan, mount);
 	plan_tmpfs(target, plan);
+	if (plan_is_logical(options))
+		plan_take_out_data(plan);
 	plan_excluded(options, plan);
 	plan_details(options, plan);
 	return plan_check_included(target, options, plan, err);

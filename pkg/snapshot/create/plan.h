@@ -36,7 +36,12 @@ struct plan {
 	struct string_list included; /* single files behind binds: become own files */
 	struct json *not_captured;   /* [{"path","type","reason"}] */
 	struct driver_match driver;
+	/* of a logical snapshot: volumes and directories that the load of its dump fills; else none */
+	struct string_list dump_paths;
 };
+
+/* plan_is_logical(options): Whether the database is to be in the snapshot as its own dump. */
+bool plan_is_logical(const struct create_options *options);
 
 void plan_init(struct plan *plan);
 void plan_release(struct plan *plan);
