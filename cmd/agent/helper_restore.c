@@ -41,8 +41,8 @@ struct restored_tree {
 	const struct json *item;
 	int fd;
 	struct string_list guards;
-	char *state_name; /* of its volume; NULL: none */
-	struct volume_restore *volume;
+	char *state_name;	       /* of its volume; NULL: none */
+	struct volume_restore *volume; /* NULL: it is emptied for the load of a dump */
 };
 
 struct restore_session {
@@ -252,6 +252,8 @@ static int open_tree(struct restore_session *session, const struct json *item, u
 	if (json_bool(session->job, "wait") &&
 	    tree_verify(session->snapshot.store, tree->tree, err) < 0)
 		return -1;
+	if (tree->tree->kind == TREE_DUMP)
+		return 0;
 	tree->volume = volume_restore_open(&plan, err);
 	return tree->volume ? 0 : -1;
 }
@@ -281,16 +283,38 @@ static int failed_at(const struct restored_tree *tree, struct error **err)
 	return error_prefix(err, "cannot restore \"%s\"", tree->tree->paths.items[0]);
 }
 
+/*
+ * Empty, and marked as one whose load was cut off: the boot that finds it begins anew. Where
+ * there can be no mark, an empty volume says the same.
+ */
+static int empty_for_dump(const struct restore_session *session, const struct restored_tree *tree,
+			  struct error **err)
+{
+	const struct mark mark = {.state = MARK_RESTORING, .tree = tree->tree->hash};
+
+	if (tree->state_name && session->volumes_fd >= 0 &&
+	    state_remove(session->volumes_fd, tree->state_name, err) < 0)
+		return -1;
+	if (mark_write_attribute(tree->fd, &mark, err) < 0 || tree_clear(tree->fd, err) < 0)
+		return -1;
+	return syncfs(tree->fd) < 0 ? error_set_errno(err, errno, "cannot sync the volume") : 0;
+}
+
 /* Each step for all volumes: a service must not find the guard of one beside half of another. */
 static int restore_all(struct restore_session *session, struct error **err)
 {
 	for (size_t i = 0; i < session->count; i++) {
-		if (volume_restore_begin(session->trees[i].volume, err) < 0)
-			return failed_at(&session->trees[i], err);
+		struct restored_tree *tree = &session->trees[i];
+
+		if ((tree->volume ? volume_restore_begin(tree->volume, err)
+				  : empty_for_dump(session, tree, err)) < 0)
+			return failed_at(tree, err);
 	}
 	for (size_t i = 0; i < session->count; i++) {
 		struct restore_totals totals;
 
+		if (!session->trees[i].volume)
+			continue;
 		if (volume_restore_fill(session->trees[i].volume, err) < 0)
 			return failed_at(&session->trees[i], err);
 		volume_restore_totals(session->trees[i].volume, &totals);
@@ -298,7 +322,8 @@ static int restore_all(struct restore_session *session, struct error **err)
 		session->done.bytes += totals.bytes;
 	}
 	for (size_t i = 0; i < session->count; i++) {
-		if (volume_restore_end(session->trees[i].volume, err) < 0)
+		if (session->trees[i].volume &&
+		    volume_restore_end(session->trees[i].volume, err) < 0)
 			return failed_at(&session->trees[i], err);
 	}
 	return 0;
@@ -312,9 +337,10 @@ static struct json *describe(const struct restore_session *session)
 	for (size_t i = 0; i < session->count; i++) {
 		struct volume_restore *volume = session->trees[i].volume;
 		struct json *answer = json_add_object(answers);
-		struct restore_totals totals;
+		struct restore_totals totals = {0};
 
-		volume_restore_totals(volume, &totals);
+		if (volume)
+			volume_restore_totals(volume, &totals);
 		json_set_int(answer, "bytes", (int64_t)totals.bytes);
 		json_set_int(answer, "written_bytes", (int64_t)totals.written_bytes);
 		json_set_int(answer, "read_bytes", (int64_t)totals.read_bytes);
@@ -322,7 +348,8 @@ static struct json *describe(const struct restore_session *session)
 		json_set_int(answer, "kept_files", (int64_t)totals.kept_files);
 		json_set_int(answer, "removed", (int64_t)totals.removed);
 		json_set_string(answer, "state",
-				state_verdict_name(volume_restore_verdict(volume)));
+				volume ? state_verdict_name(volume_restore_verdict(volume))
+				       : state_verdict_name(STATE_NONE));
 	}
 	return done;
 }

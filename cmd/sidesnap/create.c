@@ -107,6 +107,14 @@ static void report(const struct command *command, const struct json *result)
 	const char *consistency = json_string_or(result, "consistency", "");
 
 	progress_end(progress);
+	if (json_is_object(json_get(result, "dump"))) {
+		const struct json *dump = json_get(result, "dump");
+		cleanup_free char *size = present_size(dump, "bytes");
+
+		progress_note(progress, "%s, a dump of %s, %s; it is loaded at the first start",
+			      json_string_or(dump, "file", "?"),
+			      text_or(json_string(dump, "database"), "the whole server"), size);
+	}
 	if (!strcmp(consistency, "frozen")) {
 		cleanup_free char *frozen =
 			clock_format_duration((uint64_t)json_int(result, "frozen_ms"));
@@ -193,11 +201,21 @@ static void print_plan(const struct json *plan)
 	cleanup_free char *available = present_size(plan, "space_free");
 	cleanup_free char *omitted = present_names(json_get(plan, "omitted_variables"));
 	cleanup_free char *room = memory_printf("%s, of %s free", needed, available);
+	const struct json *dump = json_get(plan, "dump");
+	cleanup_free char *fills = present_names(json_get(dump, "paths"));
 
 	print_line("target", json_string_or(plan, "target", "-"));
 	print_line("tag", json_string_or(plan, "reference", "-"));
 	print_line("driver", text_or(json_string(plan, "driver"), "-"));
 	print_line("consistency", json_string_or(plan, "consistency", "-"));
+	if (json_is_object(dump)) {
+		cleanup_free char *what = memory_printf(
+			"%s of %s, loaded into %s; its size is not known before",
+			json_string_or(dump, "file", "?"),
+			text_or(json_string(dump, "database"), "the whole server"), fills);
+
+		print_line("dump", what);
+	}
 	print_line("would freeze", freeze);
 	print_line("base", json_string_or(plan, "base", "-"));
 	if (json_bool(plan, "would_consolidate"))

@@ -6,6 +6,9 @@ const struct example create_examples[] = {
 	{"sidesnap create db -t demo:before -m \"before the migration\"",
 	 "with a name and a title"},
 	{"sidesnap create db --dry-run", "what would be captured, and who would be frozen"},
+	{"sidesnap create db --logical", "the database as a dump, loaded at the first start"},
+	{"sidesnap create db --onto postgres:17 -t demo:17",
+	 "for a newer major version; booted and loaded by: sidesnap run demo:17"},
 	{"docker-compose exec -T sidesnap sidesnap create db", "from the sidecar of a project"},
 	{0},
 };

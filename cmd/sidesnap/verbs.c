@@ -126,6 +126,11 @@ const struct verb verbs[] = {
 		 "Not captured: tmpfs mounts, sockets, and bind mounts, except one that a driver knows "
 		 "as a data directory or that --include names. Run-time variables stay out too, but "
 		 "for those that are state; --with-env adds more.\n\n"
+		 "With --logical the database is in the snapshot as its own tool dumps it, whole, "
+		 "or the create fails and leaves nothing. The volumes that hold its data are not "
+		 "captured then: the first start loads the dump into an empty server, which nobody "
+		 "reaches before that is done. With --onto that is a server of another image, such "
+		 "as a newer major version; the container's own changed files stay out.\n\n"
 		 "`docker-compose exec -T` and `docker exec` without a terminal deliver no signal to "
 		 "the command inside: Ctrl-C ends them, not the create. `sidesnap cancel TARGET` stops "
 		 "it.",
@@ -135,8 +140,9 @@ const struct verb verbs[] = {
 	 .exit_notes =
 		 "5 when the reference exists and --force is not given; 6 when a container "
 		 "that may not be frozen could write to a captured volume, or when, with "
-		 "--force, the reference is the last name of a pinned snapshot; 8 when the engine "
-		 "has too little room; 9 when another create of this target runs.",
+		 "--force, the reference is the last name of a pinned snapshot, or when with "
+		 "--logical the database does not run; 8 when the engine has too little room; 10 when "
+		 "there is no database that can be dumped; 9 when another create of this target runs.",
 	 .run = verb_create_run,
 	 .print = verb_create_print},
 	{.name = "ps",

@@ -57,7 +57,7 @@ int snapshot_create(struct session *session, const struct create_options *option
  * snapshot_plan(session, options, result, err): --dry-run.
  * {"target","base","would_consolidate","driver","consistency","reference","would_freeze":[NAME],"space_needed","space_free",
  *  "trees":[{"kind","name","paths","files","bytes"}],"own":{"files","bytes"},"not_captured":[...],
- *  "omitted_variables":[NAME]}
+ *  "dump":null|{"file","database","paths"},"omitted_variables":[NAME]}
  */
 int snapshot_plan(struct session *session, const struct create_options *options,
 		  struct json **result, struct error **err);

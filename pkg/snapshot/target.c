@@ -297,6 +297,17 @@ const char *snapshot_label(const struct json *inspect, const char *label)
 	return json_string_or(json_path(inspect, "Config", "Labels"), label, "");
 }
 
+bool snapshot_has_dump(const struct json *inspect)
+{
+	const char *text = snapshot_label(inspect, LABEL_TREES);
+	CLEANUP(cleanup_json_free) struct json *trees = json_parse(text, strlen(text), NULL);
+
+	json_for_each(tree, trees)
+		if (strcmp(json_string_or(tree, "kind", ""), tree_kind_name(TREE_DUMP)) == 0)
+			return true;
+	return false;
+}
+
 /* Whether an image is a snapshot of a format that we read. */
 static int check_snapshot(const struct json *inspect, const char *reference, struct error **err)
 {

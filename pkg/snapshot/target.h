@@ -60,4 +60,10 @@ struct json *snapshot_inspect(const struct session *session, const char *referen
 /* snapshot_label(inspect, label): Its value, "" when absent. Borrowed. */
 const char *snapshot_label(const struct json *inspect, const char *label);
 
+/* snapshot_has_dump(inspect): Whether its database is in it as a dump, which its first boot loads. */
+bool snapshot_has_dump(const struct json *inspect);
+
+/* How long such a boot may take until it is given up, unless a person says otherwise. */
+#define LOAD_TIMEOUT_MS (2U * 60 * 60 * 1000)
+
 #endif

@@ -39,6 +39,22 @@ static bool would_consolidate(const struct create *create)
 	return base && consolidate_is_due(create->session, base);
 }
 
+/* How large it will be is known to nobody before it is made. */
+static struct json *describe_dump(const struct create *create)
+{
+	struct json *dump, *paths;
+
+	if (!create->load)
+		return json_new_null();
+	dump = json_new_object();
+	json_set_string(dump, "file", json_string_or(create->load, "file", "dump"));
+	json_set(dump, "database", json_new_string(create->options->database));
+	paths = json_set_array(dump, "paths");
+	for (size_t i = 0; i < create->plan.dump_paths.count; i++)
+		json_add_string(paths, create->plan.dump_paths.items[i]);
+	return dump;
+}
+
 static struct json *make_result(struct create *create, const struct json *measured)
 {
 	struct json *result = json_new_object(), *list;
@@ -56,6 +72,7 @@ static struct json *make_result(struct create *create, const struct json *measur
 	json_set(result, "would_freeze", create_container_names(create, &create->freeze.ids));
 	json_set(result, "trees", plan_trees(create, measured, &total));
 	json_set(result, "own", json_is_object(own) ? json_copy(own) : json_new_object());
+	json_set(result, "dump", describe_dump(create));
 	/* What is written is compressed; commit then needs the same again while it copies. */
 	json_set_int(result, "space_needed", (int64_t)(total + (uint64_t)json_int(own, "bytes")));
 	json_set_int(result, "space_free", json_int(measured, "free"));

@@ -189,6 +189,21 @@ static void start_journal(struct restoration *restoration)
 		continue_journal(restoration, journal);
 }
 
+/* There are no files to reset to: only a server can make of a dump what it stands for. */
+static int refuse_dump(const struct restoration *restoration, struct error **err)
+{
+	const char *name = restoration->target.name, *reference = restoration->reference;
+
+	error_set(err, ERROR_REFUSED,
+		  "%s is a logical snapshot: it holds a dump, which cannot be reset to in place",
+		  reference);
+	return error_hint(err,
+			  "sidesnap replace %s %s makes the container anew and loads it; sidesnap "
+			  "run %s boots it beside; sidesnap load %s %s loads it into the running "
+			  "server",
+			  name, reference, reference, name, reference);
+}
+
 int restoration_choose(struct restoration *restoration, const char *reference, struct error **err)
 {
 	struct session *session = restoration->session;
@@ -200,6 +215,8 @@ int restoration_choose(struct restoration *restoration, const char *reference, s
 		return -1;
 	restoration->reference = memory_strdup(reference);
 	restoration->image = json_string_or(restoration->snapshot, "Id", "");
+	if (is_reset(restoration) && snapshot_has_dump(restoration->snapshot))
+		return refuse_dump(restoration, err);
 	image = restoration->own_image = image_inspect(session->engine, target->image_id, NULL);
 	if (restore_plan_make(restoration->snapshot, target->inspect, NULL, is_reset(restoration),
 			      &restoration->plan, err) < 0 ||
@@ -506,8 +523,10 @@ int restoration_wait_ready(struct restoration *restoration, const char *id, stru
 	struct session *session = restoration->session;
 	const struct driver_match *match = &restoration->driver;
 	struct driver_match found = {0};
-	uint64_t timeout_ms = restoration->options->timeout_ms ? restoration->options->timeout_ms
-							       : READY_TIMEOUT_MS;
+	uint64_t otherwise_ms =
+		snapshot_has_dump(restoration->snapshot) ? LOAD_TIMEOUT_MS : READY_TIMEOUT_MS;
+	uint64_t timeout_ms =
+		restoration->options->timeout_ms ? restoration->options->timeout_ms : otherwise_ms;
 	int result;
 
 	if (!restoration_starts(restoration, journal_target(restoration->journal)))

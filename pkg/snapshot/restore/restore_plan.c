@@ -16,6 +16,7 @@
 #include "snapshot/restore/journal.h"
 #include "snapshot/restore/recreate.h"
 #include "snapshot/target.h"
+#include "tree/manifest.h"
 
 #define TREES_MAX 1000
 
@@ -56,8 +57,14 @@ static bool same_place(const struct json *a, const struct json *b)
 			  json_path(b, "VolumeOptions", "Subpath"));
 }
 
+static bool is_dump(const struct json *tree)
+{
+	return strcmp(json_string_or(tree, "kind", ""), tree_kind_name(TREE_DUMP)) == 0;
+}
+
+/* ${shared}: what is in the plan already need not be added again. */
 static int add_tree(struct restore_plan *plan, const struct json *inspect, const struct json *mount,
-		    size_t index, struct error **err)
+		    size_t index, bool shared, struct error **err)
 {
 	cleanup_free char *target = memory_printf("/dev/sidesnap/%zu", json_count(plan->mounts));
 	CLEANUP(cleanup_json_free)
@@ -68,6 +75,8 @@ static int add_tree(struct restore_plan *plan, const struct json *inspect, const
 	json_for_each(other, plan->mounts) {
 		if (!same_place(other, made))
 			continue;
+		if (shared)
+			return 0;
 		error_set(err, ERROR_REFUSED,
 			  "the snapshot has two trees for what is one volume here (%s, at \"%s\")",
 			  json_string_or(made, "Source", ""), path);
@@ -94,13 +103,12 @@ static bool is_among(const struct json *places, const struct json *mount)
 	return false;
 }
 
-static int place_tree(struct restore_plan *plan, const struct json *inspect,
-		      const struct json *only, bool in_place, const struct json *tree, size_t index,
-		      struct error **err)
+/* ${mount}: where the container has ${path} of the tree; NULL: nowhere. */
+static int place_at(struct restore_plan *plan, const struct json *inspect, const struct json *only,
+		    bool in_place, const struct json *tree, const struct json *mount,
+		    const char *path, size_t index, struct error **err)
 {
-	const struct json *mount = find_mount(tree, inspect);
 	const char *type = json_string_or(mount, "Type", "");
-	const char *path = json_string_or(json_first(json_get(tree, "paths")), NULL, "");
 
 	if (!*path)
 		return error_set(err, ERROR_DAMAGED,
@@ -127,7 +135,30 @@ static int place_tree(struct restore_plan *plan, const struct json *inspect,
 	if (!json_bool(mount, "RW"))
 		note(plan, "is mounted read-only in this container, and restored all the same",
 		     path);
-	return add_tree(plan, inspect, mount, index, err);
+	return add_tree(plan, inspect, mount, index, is_dump(tree), err);
+}
+
+/*
+ * A volume may have been mounted at several paths, of which one will do. What a dump's load fills
+ * are different volumes, and each has to be emptied for it.
+ */
+static int place_tree(struct restore_plan *plan, const struct json *inspect,
+		      const struct json *only, bool in_place, const struct json *tree, size_t index,
+		      struct error **err)
+{
+	const struct json *paths = json_get(tree, "paths");
+
+	if (!is_dump(tree))
+		return place_at(plan, inspect, only, in_place, tree, find_mount(tree, inspect),
+				json_string_or(json_first(paths), NULL, ""), index, err);
+	json_for_each(item, paths) {
+		const char *path = json_string_or(item, NULL, "");
+
+		if (place_at(plan, inspect, only, in_place, tree, recreate_mount_at(inspect, path),
+			     path, index, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static void note_other_volumes(struct restore_plan *plan, const struct json *inspect,

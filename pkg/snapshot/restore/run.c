@@ -70,7 +70,8 @@ static int start_and_wait(const struct session *session, const struct run_option
 			  struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *inspect = NULL;
-	uint64_t timeout_ms = options->timeout_ms ? options->timeout_ms : READY_TIMEOUT_MS;
+	uint64_t otherwise_ms = snapshot_has_dump(snapshot) ? LOAD_TIMEOUT_MS : READY_TIMEOUT_MS;
+	uint64_t timeout_ms = options->timeout_ms ? options->timeout_ms : otherwise_ms;
 
 	if (failpoint_error("run/created", err) < 0)
 		return -1;
