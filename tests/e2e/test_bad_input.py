@@ -108,7 +108,7 @@ def test_newer_format_in_the_manifest_stops_the_boot(box, sidesnap, db):
     made = box.create("newer", tag, ["sleep", "1000"])
     manifest = made.archive("/.sidesnap/manifest.json").extractfile("manifest.json").read()
     assert b'"format":1' in manifest.replace(b" ", b"")
-    newer = manifest.replace(b'"format":1', b'"format":2').replace(b'"format": 1', b'"format": 2')
+    newer = manifest.replace(b'"format":1', b'"format":3').replace(b'"format": 1', b'"format": 3')
     put(box, made, "/.sidesnap", "manifest.json", newer)
     made.start()
     assert made.wait() != 0
