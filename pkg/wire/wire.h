@@ -46,7 +46,8 @@ enum wire_type {
 	WIRE_END = 12,	 /* end of a stream of ENTRY/DATA; {"stream":"own"} */
 	WIRE_AGAIN = 13, /* command, before GO: one more pass of the pre-copy; READY {} answers */
 	WIRE_FOUND = 14, /* agent: some of what it finds, as it finds it */
-	WIRE_DUMP = 15, /* command, before GO: a database's dump follows as DATA; END {"stream":"dump","bytes"} */
+	WIRE_DUMP =
+		15, /* command, before GO: a database's dump follows as DATA; END {"stream":"dump","bytes"} */
 };
 
 /* wire_encode(buffer, type, payload, size): Append one frame. -1: over a cap. */
