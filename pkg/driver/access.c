@@ -234,7 +234,9 @@ static int try_way(struct access *access, const struct json *way, struct error *
 	json_for_each(item, json_get(way, "values"))
 		values_set(&access->values, json_key(item), json_string(item, NULL));
 	buffer_init(&output, VERSION_LIMIT);
-	result = ask_version(access, &output, &problem) == 0 ? 1 : 0;
+	/* What labels say has none: the operation itself will tell. */
+	result = !json_get(access->definition, "version") ||
+		 ask_version(access, &output, &problem) == 0;
 	if (result)
 		access->version = memory_strndup(output.data, strcspn(output.data, "\r\n"));
 	buffer_release(&output);

@@ -182,10 +182,11 @@ int check_name(const struct parser *parser, const struct json *item, const char 
 
 	if (name && *name &&
 	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(name) &&
-	    strcmp(name, "none") != 0)
+	    strcmp(name, "none") != 0 && strcmp(name, "labels") != 0)
 		return 0;
 	return check_failed(parser, path,
-			    "must be lower-case letters, digits and '-', and not \"none\"");
+			    "must be lower-case letters, digits and '-', and not "
+			    "\"none\" or \"labels\"");
 }
 
 int check_number(const struct parser *parser, const struct json *item, const char *path)

@@ -57,6 +57,9 @@ check_function check_template, check_secret_template, check_templates, check_arg
 /* Names of values. */
 check_function check_needs;
 
+/* parse.c: the parts that labels may hold, too. */
+check_function check_steps, check_ready, check_client;
+
 /* parse_access.c: the members for getting into the database, and what is done there. */
 check_function check_access, check_compare, check_dump, check_load, check_script;
 

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "driver/driver.h"
+#include "driver/override.h"
 #include "driver/values.h"
 
 #define LABEL_DRIVER "sidesnap.driver"
@@ -176,7 +177,9 @@ static void apply(const struct evidence *evidence, struct driver *driver,
 	match->page_block = (uint32_t)json_int(json_get(definition, "pages"), "block");
 	match->page_size = (uint32_t)json_int(json_get(definition, "pages"), "page");
 	add_strings(&match->state_variables, json_get(definition, "state_variables"));
+	/* What a label says is meant for whatever runs. */
 	match->idle = evidence->processes.count > 0 &&
+		      strcmp(driver->name, DRIVER_OF_LABELS) != 0 &&
 		      !process_fits(evidence, json_path(definition, "detect", "processes"));
 }
 
@@ -204,6 +207,37 @@ static struct driver *choose(const struct evidence *evidence, struct error **err
 	return chosen;
 }
 
+/* By its name, or the one that fits; NULL without an error: none. */
+static struct driver *choose_by(const struct evidence *evidence, const char *name,
+				const char *wanted, struct error **err)
+{
+	struct driver *driver;
+
+	if (strcmp(wanted, DRIVER_OF_LABELS) == 0)
+		return NULL;
+	driver = *wanted ? driver_find(wanted, err) : choose(evidence, err);
+	if (!driver && !name)
+		error_prefix(err, *wanted ? "label " LABEL_DRIVER " of the container"
+					  : "cannot tell which database it is");
+	return driver;
+}
+
+/* The same, with what labels change. */
+static struct driver *find(const struct evidence *evidence, const char *name, const char *wanted,
+			   struct error **err)
+{
+	const struct json *labels = json_path(evidence->inspect, "Config", "Labels");
+	cleanup_error struct error *problem = NULL;
+	struct driver *driver = choose_by(evidence, name, wanted, &problem);
+
+	if (!driver && !problem && override_is_used(labels))
+		driver = override_driver();
+	if (driver && override_apply(driver, labels, &problem) < 0)
+		driver_free(STEAL_POINTER(driver));
+	error_append(err, STEAL_POINTER(problem));
+	return driver;
+}
+
 int driver_detect_as(struct engine *engine, const struct json *inspect, const struct json *image,
 		     const char *name, struct driver_match *match, struct error **err)
 {
@@ -220,7 +254,7 @@ int driver_detect_as(struct engine *engine, const struct json *inspect, const st
 	if (engine && json_bool(json_get(inspect, "State"), "Running"))
 		evidence.top = container_top(engine, json_string(inspect, "Id"), NULL);
 	process_arguments(evidence.top, &evidence.processes);
-	driver = *wanted ? driver_find(wanted, &problem) : choose(&evidence, &problem);
+	driver = find(&evidence, name, wanted, &problem);
 	if (driver)
 		apply(&evidence, driver, match);
 	string_list_release(&evidence.processes);
@@ -228,10 +262,7 @@ int driver_detect_as(struct engine *engine, const struct json *inspect, const st
 	if (!problem)
 		return 0;
 	error_append(err, STEAL_POINTER(problem));
-	if (name)
-		return -1;
-	return error_prefix(err, *wanted ? "label " LABEL_DRIVER " of the container"
-					 : "cannot tell which database it is");
+	return -1;
 }
 
 int driver_detect(struct engine *engine, const struct json *inspect, const struct json *image,

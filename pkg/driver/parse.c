@@ -127,7 +127,7 @@ static int check_steps_list(const struct parser *parser, const struct json *list
 	return check_list(parser, list, path, check_step);
 }
 
-static int check_steps(const struct parser *parser, const struct json *item, const char *path)
+int check_steps(const struct parser *parser, const struct json *item, const char *path)
 {
 	static const struct member members[] = {{"steps", check_steps_list, true},
 						{NULL, NULL, false}};
@@ -135,14 +135,14 @@ static int check_steps(const struct parser *parser, const struct json *item, con
 	return check_members(parser, item, path, members);
 }
 
-static int check_ready(const struct parser *parser, const struct json *item, const char *path)
+int check_ready(const struct parser *parser, const struct json *item, const char *path)
 {
 	static const struct member members[] = {{"any", check_any, true}, {NULL, NULL, false}};
 
 	return check_members(parser, item, path, members);
 }
 
-static int check_client(const struct parser *parser, const struct json *item, const char *path)
+int check_client(const struct parser *parser, const struct json *item, const char *path)
 {
 	static const struct member members[] = {{"arguments", check_arguments, true},
 						{NULL, NULL, false}};

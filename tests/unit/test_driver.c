@@ -48,7 +48,8 @@ static void test_mistakes_are_named_with_their_line(void **state)
 		"x.json:5: \"dat\" is no member that a driver may have here");
 	refused("{\"name\": \"x\", \"data\": []}", "x.json:1: \"\" lacks the member \"detect\"");
 	refused("{\"name\": \"none\",\n\"detect\": {}, \"data\": []}",
-		"x.json:1: \"name\" must be lower-case letters, digits and '-', and not \"none\"");
+		"x.json:1: \"name\" must be lower-case letters, digits and '-', and not \"none\" or "
+		"\"labels\"");
 	refused("{\"name\": \"x\",\n\"detect\": {\"images\": [\"a\",\n3]}, \"data\": []}",
 		"x.json:3: \"detect.images[1]\" must be a string");
 	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [\n\n\"${dat}\"]}",
@@ -278,6 +279,121 @@ static void test_label_decides(void **state)
 	error_free(error);
 }
 
+/* A container of Redis with one more label; *match is to be released. */
+static int detect_labelled(const char *label, const char *text, struct driver_match *match,
+			   struct error **err)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = parsed("{\"Config\":{\"Image\":\"x\",\"Labels\":{"
+				      "\"sidesnap.driver\":\"redis\"}}}");
+
+	json_set_string(json_path(inspect, "Config", "Labels"), label, text);
+	return driver_detect(NULL, inspect, NULL, match, err);
+}
+
+static char *member_with(const char *member, const char *text)
+{
+	cleanup_free char *label = memory_printf("sidesnap.driver.%s", member);
+	struct driver_match match;
+	struct error *error = NULL;
+	char *printed;
+
+	if (detect_labelled(label, text, &match, &error) < 0)
+		fail_msg("%s", error->message);
+	printed = json_get(match.driver->definition, member)
+			  ? json_print(json_get(match.driver->definition, member), false)
+			  : NULL;
+	driver_match_release(&match);
+	return printed;
+}
+
+static void becomes(const char *member, const char *text, const char *expected)
+{
+	cleanup_free char *printed = member_with(member, text);
+
+	assert_string_equal(text_or(printed, "(none)"), expected);
+}
+
+static void test_labels_change_members(void **state)
+{
+	(void)state;
+	becomes("prepare", "app-flush --all 'two words' \"a\\\"b\" c\\ d ''",
+		"{\"steps\":[{\"name\":\"label sidesnap.driver.prepare\",\"any\":[{\"arguments\":["
+		"\"app-flush\",\"--all\",\"two words\",\"a\\\"b\",\"c d\",\"\"]}]}]}");
+	becomes("finish", "[\"a\", \"b c\"]",
+		"{\"steps\":[{\"name\":\"label sidesnap.driver.finish\",\"any\":[{\"arguments\":["
+		"\"a\",\"b c\"]}]}]}");
+	becomes("prepare", "{\"steps\": []}", "{\"steps\":[]}");
+	becomes("prepare", "none", "(none)");
+	becomes("ready", "app ping ${port}",
+		"{\"any\":[{\"arguments\":[\"app\",\"ping\",\"${port}\"]}]}");
+	becomes("client", "app", "{\"arguments\":[\"app\"]}");
+	becomes("dump", "app dump",
+		"{\"file\":\"dump\",\"server\":{\"arguments\":[\"app\",\"dump\"]}}");
+	becomes("load", "app load",
+		"{\"how\":\"server\",\"server\":{\"arguments\":[\"app\",\"load\"]}}");
+	becomes("script", "app run", "{\"arguments\":[\"app\",\"run\"]}");
+}
+
+static void label_refused(const char *member, const char *text, const char *message)
+{
+	cleanup_free char *label = memory_printf("sidesnap.driver.%s", member);
+	struct driver_match match;
+	struct error *error = NULL;
+
+	assert_int_equal(detect_labelled(label, text, &match, &error), -1);
+	assert_int_equal(error->kind, ERROR_USAGE);
+	assert_string_equal(error->message, message);
+	error_free(error);
+}
+
+static void test_labels_that_are_wrong(void **state)
+{
+	(void)state;
+	label_refused("prepare", "app 'flush",
+		      "label sidesnap.driver.prepare: a "
+		      "quote has no end");
+	label_refused("prepare", "{\"steps\": [\n{\"name\": \"a\",\n\"some\": []}]}",
+		      "label sidesnap.driver.prepare:3: "
+		      "\"steps[0].some\" is no member that a driver may have here");
+	label_refused("ready", "app ${password}",
+		      "label sidesnap.driver.ready:1: "
+		      "\"any[0].arguments[1]\" uses a secret: those go into \"environment\" or "
+		      "\"input\" only");
+	label_refused("dump", "{\"server\": {\"arguments\": [\"a\"]}}",
+		      "label sidesnap.driver.dump:1: \"\" "
+		      "lacks the member \"file\"");
+	label_refused("load", "{",
+		      "label "
+		      "sidesnap.driver.load: invalid JSON at line 1, column 1");
+}
+
+/* No driver fits, but the labels say enough: also of a snapshot, which records that name. */
+static void test_labels_alone_are_a_driver(void **state)
+{
+	struct driver_match match;
+
+	(void)state;
+	detect("{\"Config\":{\"Image\":\"x\",\"Labels\":{\"sidesnap.driver.dump\":\"app dump\"}}}",
+	       NULL, &match);
+	assert_string_equal(match.driver->name, "labels");
+	assert_non_null(json_path(match.driver->definition, "dump", "server"));
+	assert_int_equal(json_count(json_path(match.driver->definition, "access", "ways")), 1);
+	driver_match_release(&match);
+	detect("{\"Config\":{\"Image\":\"postgres\",\"Labels\":{\"sidesnap.driver\":\"labels\","
+	       "\"sidesnap.driver.ready\":\"app ping\"}}}",
+	       NULL, &match);
+	assert_string_equal(match.driver->name, "labels");
+	driver_match_release(&match);
+	detect("{\"Config\":{\"Image\":\"x\",\"Labels\":{\"sidesnap.driver\":\"labels\"}}}", NULL,
+	       &match);
+	assert_null(match.driver);
+	detect("{\"Config\":{\"Image\":\"x\",\"Labels\":{\"sidesnap.driver\":\"none\","
+	       "\"sidesnap.driver.ready\":\"app ping\"}}}",
+	       NULL, &match);
+	assert_null(match.driver);
+}
+
 static void test_processes_in_top(void **state)
 {
 	CLEANUP(cleanup_json_free)
@@ -404,6 +520,9 @@ int main(void)
 		cmocka_unit_test(test_data_directory_of_an_option_wins),
 		cmocka_unit_test(test_clues_count_only_together),
 		cmocka_unit_test(test_label_decides),
+		cmocka_unit_test(test_labels_change_members),
+		cmocka_unit_test(test_labels_that_are_wrong),
+		cmocka_unit_test(test_labels_alone_are_a_driver),
 		cmocka_unit_test(test_processes_in_top),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_a_guess_takes_the_default),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "driver/override.h"
 #include "snapshot/helper/command.h"
 #include "snapshot/labels.h"
 
@@ -125,6 +126,19 @@ static void hide_helper_labels(struct json *labels)
 		json_set_string(labels, of_helper[i], "");
 }
 
+/* What a person changed of the driver goes with the state; of the parent's nothing is left. */
+static void override_labels(const struct image_facts *facts, struct json *labels)
+{
+	const struct json *own = json_path(facts->target->inspect, "Config", "Labels");
+
+	for (size_t i = 0; override_member(i); i++) {
+		cleanup_free char *name = memory_printf(LABEL_DRIVER ".%s", override_member(i));
+		cleanup_free char *text = override_text(own, i);
+
+		json_set_string(labels, name, text);
+	}
+}
+
 static struct json *make_labels(const struct image_facts *facts)
 {
 	struct json *labels = json_new_object();
@@ -148,6 +162,7 @@ static struct json *make_labels(const struct image_facts *facts)
 	json_set_string(labels, LABEL_CREATED, facts->identity->created);
 	json_set_string(labels, LABEL_CONSISTENCY, facts->consistency);
 	json_set_string(labels, LABEL_DRIVER, driver->driver ? driver->driver->name : "");
+	override_labels(facts, labels);
 	set_json(labels, LABEL_TREES, facts->trees);
 	set_size(labels, LABEL_BYTES, facts->bytes);
 	set_size(labels, LABEL_STORED, (uint64_t)json_int(facts->done, "stored_bytes"));
