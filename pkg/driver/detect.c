@@ -1,7 +1,8 @@
 /*
- * Which database is in a container. A running process or a command that names
- * the server says it alone; variables, ports and paths are clues that count
- * only together, since clients have them too.
+ * Which database is in a container. A running process, a command that names the
+ * server, or a file of its data says it alone; variables, ports and paths are
+ * clues that count only together, since clients have them too. A wrong guess does
+ * no harm: files are captured as they are, and nothing is run where no server is.
  */
 #include <string.h>
 
@@ -13,16 +14,25 @@
 
 #define LABEL_DRIVER "sidesnap.driver"
 
-/* What each kind of evidence weighs, and how much makes a database. */
+/*
+ * What each kind of evidence weighs, and how much makes a database. An image's name is anybody's choice,
+ * and the program is in images of clients too: either wants one clue more.
+ */
 #define WEIGHT_PROCESS 100
+#define WEIGHT_FILE 70
 #define WEIGHT_COMMAND 60
-#define WEIGHT_IMAGE 60
+#define WEIGHT_EXECUTABLE 45
+#define WEIGHT_IMAGE 45
 #define WEIGHT_MOUNT 35
 #define WEIGHT_VARIABLE 30
 #define WEIGHT_PORT 20
 #define ENOUGH 60
 
+/* So many places are looked at in a container that does not run; each is a request. */
+#define PLACES_MAX 32
+
 struct evidence {
+	struct engine *engine; /* NULL: nothing is asked */
 	const struct json *inspect, *image;
 	struct json *top;	      /* NULL: not running, or the engine cannot say */
 	struct string_list processes; /* from top */
@@ -121,12 +131,123 @@ static bool process_fits(const struct evidence *evidence, const struct json *nam
 	return false;
 }
 
+/* A server whose process is an interpreter is told by a word of its command line. */
+static bool arguments_fit(const struct evidence *evidence, const struct json *patterns)
+{
+	bool fits = false;
+
+	for (size_t i = 0; i < evidence->processes.count && json_count(patterns) && !fits; i++) {
+		struct string_list words;
+
+		string_list_init(&words);
+		string_list_split(&words, evidence->processes.items[i], ' ');
+		for (size_t word = 0; word < words.count; word++)
+			json_for_each(pattern, patterns)
+				fits = fits || text_match(json_string_or(pattern, NULL, ""),
+							  words.items[word]);
+		string_list_release(&words);
+	}
+	return fits;
+}
+
+static bool server_runs(const struct evidence *evidence, const struct json *detect)
+{
+	return process_fits(evidence, json_get(detect, "processes")) ||
+	       arguments_fit(evidence, json_get(detect, "arguments"));
+}
+
+/* ---- a container that does not run ---- */
+
+/* Of one that runs the archive API is never used: it would follow what the container changes meanwhile. */
+static bool may_look_inside(const struct evidence *evidence)
+{
+	const struct json *state = json_get(evidence->inspect, "State");
+
+	return evidence->engine && state && !json_bool(state, "Running") &&
+	       !json_bool(state, "Restarting") && !json_bool(state, "Paused");
+}
+
+static bool is_there(const struct evidence *evidence, const char *path, unsigned *places)
+{
+	CLEANUP(cleanup_json_free) struct json *found = NULL;
+
+	if (*path != '/' || *places == 0)
+		return false;
+	(*places)--;
+	found = container_archive_stat(evidence->engine, json_string(evidence->inspect, "Id"), path,
+				       NULL);
+	return found != NULL;
+}
+
+static void search_path(const struct evidence *evidence, struct string_list *directories)
+{
+	string_list_init(directories);
+	json_for_each(item, json_path(evidence->inspect, "Config", "Env")) {
+		const char *text = json_string_or(item, NULL, "");
+
+		if (text_has_prefix(text, "PATH="))
+			string_list_split(directories, text + strlen("PATH="), ':');
+	}
+	if (!directories->count)
+		string_list_split(directories, "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ':');
+}
+
+static bool executable_fits(const struct evidence *evidence, const struct json *names,
+			    unsigned *places)
+{
+	struct string_list directories;
+	bool fits = false;
+
+	search_path(evidence, &directories);
+	json_for_each(item, names) {
+		const char *name = json_string_or(item, NULL, "");
+
+		if (*name == '/')
+			fits = fits || is_there(evidence, name, places);
+		for (size_t i = 0; i < directories.count && *name != '/' && !fits; i++) {
+			cleanup_free char *path = path_join(directories.items[i], name);
+
+			fits = is_there(evidence, path, places);
+		}
+	}
+	string_list_release(&directories);
+	return fits;
+}
+
+static bool file_fits(const struct evidence *evidence, const struct driver *driver,
+		      const struct json *templates, unsigned *places)
+{
+	struct values values;
+	bool fits = false;
+
+	values_from(&values, evidence->inspect, NULL, driver->definition);
+	json_for_each(item, templates) {
+		cleanup_free char *path = values_expand(&values, json_string_or(item, NULL, ""));
+
+		fits = fits || (path && is_there(evidence, path, places));
+	}
+	values_release(&values);
+	return fits;
+}
+
+static unsigned weigh_inside(const struct evidence *evidence, const struct driver *driver)
+{
+	const struct json *detect = json_get(driver->definition, "detect");
+	unsigned places = PLACES_MAX;
+
+	if (file_fits(evidence, driver, json_get(detect, "files"), &places))
+		return WEIGHT_FILE;
+	return executable_fits(evidence, json_get(detect, "executables"), &places)
+		       ? WEIGHT_EXECUTABLE
+		       : 0;
+}
+
 static unsigned weigh(const struct evidence *evidence, const struct driver *driver)
 {
 	const struct json *detect = json_get(driver->definition, "detect");
 	unsigned strong = 0, weak = 0;
 
-	if (process_fits(evidence, json_get(detect, "processes")))
+	if (server_runs(evidence, detect))
 		strong += WEIGHT_PROCESS;
 	if (command_fits(evidence, json_get(detect, "commands")))
 		strong += WEIGHT_COMMAND;
@@ -141,6 +262,9 @@ static unsigned weigh(const struct evidence *evidence, const struct driver *driv
 	/* It runs and we see its processes: then clues alone are a client's. */
 	if (!strong && evidence->processes.count)
 		return 0;
+	/* Where nothing points at this database there is no looking for it. */
+	if (strong + weak > 0 && strong + weak < ENOUGH && may_look_inside(evidence))
+		strong += weigh_inside(evidence, driver);
 	return strong + weak;
 }
 
@@ -180,7 +304,7 @@ static void apply(const struct evidence *evidence, struct driver *driver,
 	/* What a label says is meant for whatever runs. */
 	match->idle = evidence->processes.count > 0 &&
 		      strcmp(driver->name, DRIVER_OF_LABELS) != 0 &&
-		      !process_fits(evidence, json_path(definition, "detect", "processes"));
+		      !server_runs(evidence, json_get(definition, "detect"));
 }
 
 static struct driver *choose(const struct evidence *evidence, struct error **err)
@@ -241,7 +365,7 @@ static struct driver *find(const struct evidence *evidence, const char *name, co
 int driver_detect_as(struct engine *engine, const struct json *inspect, const struct json *image,
 		     const char *name, struct driver_match *match, struct error **err)
 {
-	struct evidence evidence = {.inspect = inspect, .image = image};
+	struct evidence evidence = {.engine = engine, .inspect = inspect, .image = image};
 	const char *wanted =
 		name ? name
 		     : json_string_or(json_path(inspect, "Config", "Labels"), LABEL_DRIVER, "");

@@ -70,6 +70,7 @@ static struct json *boot_json(const struct driver *driver, const char *database)
 		json_set_string(result, "database", database);
 	json_set_string(result, "how", json_string_or(load, "how", ""));
 	copy_member(result, "processes", json_path(driver->definition, "detect", "processes"));
+	copy_member(result, "arguments", json_path(driver->definition, "detect", "arguments"));
 	copy_member(result, "commands", json_path(driver->definition, "detect", "commands"));
 	set_environment(result, access, load);
 	copy_member(result, "ways", json_get(access, "ways"));

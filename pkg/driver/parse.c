@@ -59,15 +59,29 @@ static int check_values(const struct parser *parser, const struct json *object, 
 	return check_each(parser, object, path, check_named_value);
 }
 
+/* A name is looked for in the container's PATH: what is not there is not listed, so there are no patterns. */
+static int check_executable(const struct parser *parser, const struct json *item, const char *path)
+{
+	const char *name = json_string(item, NULL);
+
+	if (name && *name && !strpbrk(name, "*?[") && (*name == '/' || !strchr(name, '/')))
+		return 0;
+	return check_failed(parser, path, "must be a program's name, or its absolute path");
+}
+
+static int check_executables(const struct parser *parser, const struct json *list, const char *path)
+{
+	return check_list(parser, list, path, check_executable);
+}
+
 static int check_detect(const struct parser *parser, const struct json *item, const char *path)
 {
-	static const struct member members[] = {{"images", check_strings, false},
-						{"processes", check_strings, false},
-						{"commands", check_strings, false},
-						{"variables", check_strings, false},
-						{"ports", check_strings, false},
-						{"mounts", check_strings, false},
-						{NULL, NULL, false}};
+	static const struct member members[] = {
+		{"images", check_strings, false},	   {"processes", check_strings, false},
+		{"arguments", check_strings, false},	   {"commands", check_strings, false},
+		{"executables", check_executables, false}, {"files", check_templates, false},
+		{"variables", check_strings, false},	   {"ports", check_strings, false},
+		{"mounts", check_strings, false},	   {NULL, NULL, false}};
 
 	return check_members(parser, item, path, members);
 }

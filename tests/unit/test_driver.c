@@ -221,8 +221,8 @@ static void test_data_directory_of_an_option_wins(void **state)
 	assert_non_null(match.driver);
 	assert_string_equal(match.data_directories.items[0], "/b");
 	driver_match_release(&match);
-	detect("{\"Config\":{\"Image\":\"postgres\",\"Entrypoint\":[\"docker-entrypoint.sh\"],"
-	       "\"Cmd\":[\"-c\",\"data_directory=/c\"]}}",
+	detect("{\"Config\":{\"Image\":\"postgres\",\"Env\":[\"PGDATA=/d\"],\"Entrypoint\":["
+	       "\"docker-entrypoint.sh\"],\"Cmd\":[\"-c\",\"data_directory=/c\"]}}",
 	       NULL, &match);
 	assert_string_equal(match.data_directories.items[0], "/c");
 	driver_match_release(&match);
@@ -243,7 +243,11 @@ static void test_clues_count_only_together(void **state)
 	       NULL, &match);
 	assert_non_null(match.driver);
 	driver_match_release(&match);
+	/* An image's name is anybody's choice, and wants one more. */
 	detect("{\"Config\":{\"Image\":\"sha256:00\"}}",
+	       "{\"RepoTags\":[\"docker.io/library/redis:7\"]}", &match);
+	assert_null(match.driver);
+	detect("{\"Config\":{\"Image\":\"sha256:00\",\"ExposedPorts\":{\"6379/tcp\":{}}}}",
 	       "{\"RepoTags\":[\"docker.io/library/redis:7\"]}", &match);
 	assert_string_equal(match.driver->name, "redis");
 	driver_match_release(&match);
@@ -267,8 +271,9 @@ static void test_label_decides(void **state)
 	assert_string_equal(match.data_directories.items[0], "/here");
 	driver_match_release(&match);
 	/* A snapshot without a driver has the label, empty. */
-	detect("{\"Config\":{\"Image\":\"redis\",\"Labels\":{\"sidesnap.driver\":\"\"}}}", NULL,
-	       &match);
+	detect("{\"Config\":{\"Image\":\"x\",\"Cmd\":[\"redis-server\"],\"Labels\":{"
+	       "\"sidesnap.driver\":\"\"}}}",
+	       NULL, &match);
 	assert_string_equal(match.driver->name, "redis");
 	driver_match_release(&match);
 	assert_int_equal(driver_detect(NULL, unknown, NULL, &match, &error), -1);
