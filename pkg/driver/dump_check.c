@@ -127,7 +127,7 @@ static bool fits(const struct proof *proof, const char *name, const char *text)
 
 	if (!pattern)
 		return true;
-	if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+	if (pattern_compile(&regex, pattern) != 0)
 		return false;
 	result = regexec(&regex, text, 0, NULL, 0) == 0;
 	regfree(&regex);

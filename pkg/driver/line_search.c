@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/memory.h"
 
 #define LINE_LIMIT 4096
@@ -49,10 +50,31 @@ static char *prefix_of(const char *pattern)
 	if (*pattern != '^' || has_branches(pattern))
 		return memory_strdup("");
 	size = strcspn(++pattern, "\\[](){}.*+?|^$");
+	for (size_t i = 0; i < size; i++)
+		if (pattern[i] & 0x80)
+			return memory_strdup("");
 	/* The last character may be there any number of times. */
 	if (size && pattern[size] && strchr("*?{", pattern[size]))
 		size--;
 	return memory_strndup(pattern, size);
+}
+
+int pattern_compile(regex_t *regex, const char *pattern)
+{
+	cleanup_free char *bytes = memory_strdup(pattern);
+	char *to = bytes;
+
+	/* c2 and c3 begin U+0080 to U+00FF in UTF-8 */
+	for (const unsigned char *p = (const unsigned char *)pattern; *p; p++) {
+		if ((*p == 0xc2 || *p == 0xc3) && (p[1] & 0xc0) == 0x80) {
+			*to++ = (char)((*p & 3) << 6 | (p[1] & 0x3f));
+			p++;
+		} else {
+			*to++ = (char)*p;
+		}
+	}
+	*to = '\0';
+	return regcomp(regex, bytes, REG_EXTENDED | REG_NOSUB);
 }
 
 int line_search_add(struct line_search *search, const char *pattern, const char *problem,
@@ -63,7 +85,7 @@ int line_search_add(struct line_search *search, const char *pattern, const char 
 	search->patterns = memory_array(search->patterns, search->count + 1, sizeof(*item));
 	item = &search->patterns[search->count];
 	memset(item, 0, sizeof(*item));
-	if (regcomp(&item->regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+	if (pattern_compile(&item->regex, pattern) != 0)
 		return error_set(err, ERROR_USAGE, "\"%s\" is no extended regular expression",
 				 pattern);
 	item->prefix = prefix_of(pattern);

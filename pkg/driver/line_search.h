@@ -24,6 +24,12 @@ struct line_search {
 	struct buffer line; /* the one that has no end yet, cut */
 };
 
+/*
+ * pattern_compile(regex, pattern): As regcomp(), of what is to fit the *bytes* of a dump: a character from
+ * U+0080 to U+00FF in the pattern stands for the byte of that number.
+ */
+int pattern_compile(regex_t *regex, const char *pattern);
+
 void line_search_init(struct line_search *search);
 void line_search_release(struct line_search *search);
 

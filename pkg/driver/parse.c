@@ -13,10 +13,16 @@
 
 static int check_line(const struct parser *parser, const struct json *item, const char *path)
 {
-	static const struct member members[] = {
-		{"file", check_template, true}, {"line", check_number, true}, {NULL, NULL, false}};
+	static const struct member members[] = {{"file", check_template, true},
+						{"line", check_number, false},
+						{"pattern", check_regex, false},
+						{NULL, NULL, false}};
 
-	return check_members(parser, item, path, members);
+	if (check_members(parser, item, path, members) < 0)
+		return -1;
+	if (!json_get(item, "line") == !json_get(item, "pattern"))
+		return check_failed(parser, path, "must have one of \"line\" and \"pattern\"");
+	return 0;
 }
 
 static int check_lines(const struct parser *parser, const struct json *list, const char *path)
@@ -26,13 +32,11 @@ static int check_lines(const struct parser *parser, const struct json *list, con
 
 static int check_value(const struct parser *parser, const struct json *item, const char *path)
 {
-	static const struct member members[] = {{"variables", check_strings, false},
-						{"options", check_strings, false},
-						{"files", check_strings, false},
-						{"lines", check_lines, false},
-						{"default", check_template, false},
-						{"secret", check_bool, false},
-						{NULL, NULL, false}};
+	static const struct member members[] = {
+		{"variables", check_strings, false}, {"options", check_strings, false},
+		{"words", check_strings, false},     {"files", check_strings, false},
+		{"lines", check_lines, false},	     {"default", check_template, false},
+		{"secret", check_bool, false},	     {NULL, NULL, false}};
 
 	return check_members(parser, item, path, members);
 }

@@ -4,6 +4,7 @@
  */
 #include "driver/values.h"
 
+#include <regex.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -232,6 +233,18 @@ static char *from_options(const struct values *values, const struct json *option
 	return memory_strdup(found);
 }
 
+/* The first word that one of the patterns fits: a configuration file that stands there without an option. */
+static char *from_words(const struct values *values, const struct json *patterns)
+{
+	for (size_t i = 1; i < values->words.count; i++) {
+		json_for_each(pattern, patterns) {
+			if (text_match(json_string_or(pattern, NULL, ""), values->words.items[i]))
+				return memory_strdup(values->words.items[i]);
+		}
+	}
+	return NULL;
+}
+
 /* The file's text by `cat` in the container: never by the archive API, see field notes on CVEs. */
 static char *read_inside(const struct values *values, const char *path)
 {
@@ -287,21 +300,52 @@ static char *expand(struct values *values, const char *template, unsigned depth)
 	return template_expand(template, EXPANDED_LIMIT, find_name, &expansion);
 }
 
+/* Line ${number} of a text, counted from 1; NULL: it is empty, or not there. */
+static char *numbered_line(const char *text, int64_t number)
+{
+	const char *p = text;
+
+	for (int64_t i = 1; p && i < number; i++) {
+		p = strchr(p, '\n');
+		p = p ? p + 1 : NULL;
+	}
+	return p && strcspn(p, "\r\n") ? memory_strndup(p, strcspn(p, "\r\n")) : NULL;
+}
+
+/* What the first group of the pattern holds in the last line that it fits, as with a server's settings. */
+static char *matched_line(const char *text, const char *pattern)
+{
+	regmatch_t groups[2];
+	regex_t regex;
+	char *found = NULL;
+
+	if (regcomp(&regex, pattern, REG_EXTENDED | REG_NEWLINE) != 0)
+		return NULL;
+	for (const char *p = text; regexec(&regex, p, 2, groups, 0) == 0 && groups[1].rm_so >= 0;) {
+		free(found);
+		found = memory_strndup(p + groups[1].rm_so,
+				       (size_t)(groups[1].rm_eo - groups[1].rm_so));
+		p += groups[0].rm_eo;
+		p += strcspn(p, "\n");
+		if (!*p++)
+			break;
+	}
+	regfree(&regex);
+	return found;
+}
+
 static char *from_line(struct values *values, const struct json *line, unsigned depth)
 {
+	const char *pattern = json_string(line, "pattern");
 	cleanup_free char *path = NULL, *text = NULL;
-	const char *p;
 
 	if (!values->engine)
 		return NULL;
 	path = expand(values, json_string_or(line, "file", ""), depth);
 	text = path ? read_inside(values, path) : NULL;
-	p = text;
-	for (int64_t i = 1; p && i < json_int(line, "line"); i++) {
-		p = strchr(p, '\n');
-		p = p ? p + 1 : NULL;
-	}
-	return p && strcspn(p, "\r\n") ? memory_strndup(p, strcspn(p, "\r\n")) : NULL;
+	if (!text)
+		return NULL;
+	return pattern ? matched_line(text, pattern) : numbered_line(text, json_int(line, "line"));
 }
 
 static char *from_label(const struct values *values, const char *name)
@@ -358,6 +402,8 @@ static char *look_up(struct values *values, const char *name, const struct json 
 	*source = VALUE_OF_CONTAINER;
 	if (!found)
 		found = from_options(values, json_get(value, "options"));
+	if (!found)
+		found = from_words(values, json_get(value, "words"));
 	if (!found)
 		found = first_of(values, value, source, depth);
 	if (!found && json_string(value, "default")) {
