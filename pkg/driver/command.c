@@ -276,6 +276,7 @@ int driver_prepare(struct engine *engine, const char *id, const struct driver_ma
 struct json *driver_release_json(const struct driver_match *match)
 {
 	static const char *const members[] = {"name", "title", "values", "release"};
+	static const char *const evidence[] = {"commands", "processes", "arguments"};
 	const struct json *definition = match->driver ? match->driver->definition : NULL;
 	const struct json *detect = json_get(definition, "detect");
 	struct json *release, *kept;
@@ -288,10 +289,9 @@ struct json *driver_release_json(const struct driver_match *match)
 			json_set(release, members[i], json_copy(json_get(definition, members[i])));
 	/* Finding the server's options needs its names. */
 	kept = json_set_object(release, "detect");
-	if (json_get(detect, "commands"))
-		json_set(kept, "commands", json_copy(json_get(detect, "commands")));
-	if (json_get(detect, "processes"))
-		json_set(kept, "processes", json_copy(json_get(detect, "processes")));
+	for (size_t i = 0; i < sizeof(evidence) / sizeof(evidence[0]); i++)
+		if (json_get(detect, evidence[i]))
+			json_set(kept, evidence[i], json_copy(json_get(detect, evidence[i])));
 	return release;
 }
 

@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "driver/driver.h"
 #include "driver/override.h"
+#include "driver/refuse.h"
 #include "driver/values.h"
 
 #define LABEL_DRIVER "sidesnap.driver"
@@ -123,37 +124,12 @@ static bool mount_fits(const struct evidence *evidence, const struct json *patte
 	return false;
 }
 
-static bool process_fits(const struct evidence *evidence, const struct json *names)
-{
-	for (size_t i = 0; i < evidence->processes.count; i++)
-		if (process_name_is(evidence->processes.items[i], names))
-			return true;
-	return false;
-}
-
-/* A server whose process is an interpreter is told by a word of its command line. */
-static bool arguments_fit(const struct evidence *evidence, const struct json *patterns)
-{
-	bool fits = false;
-
-	for (size_t i = 0; i < evidence->processes.count && json_count(patterns) && !fits; i++) {
-		struct string_list words;
-
-		string_list_init(&words);
-		string_list_split(&words, evidence->processes.items[i], ' ');
-		for (size_t word = 0; word < words.count; word++)
-			json_for_each(pattern, patterns)
-				fits = fits || text_match(json_string_or(pattern, NULL, ""),
-							  words.items[word]);
-		string_list_release(&words);
-	}
-	return fits;
-}
-
 static bool server_runs(const struct evidence *evidence, const struct json *detect)
 {
-	return process_fits(evidence, json_get(detect, "processes")) ||
-	       arguments_fit(evidence, json_get(detect, "arguments"));
+	for (size_t i = 0; i < evidence->processes.count; i++)
+		if (process_is_server(evidence->processes.items[i], detect))
+			return true;
+	return false;
 }
 
 /* ---- a container that does not run ---- */
@@ -296,6 +272,7 @@ static void apply(const struct evidence *evidence, struct driver *driver,
 	values_from(&values, evidence->inspect, evidence->top, definition);
 	expand_paths(&values, json_get(definition, "data"), &match->data_directories);
 	expand_paths(&values, json_get(definition, "guard"), &match->guards);
+	match->refusal = refusal_of(definition, &values, &evidence->processes);
 	values_release(&values);
 	add_strings(&match->pages, json_path(definition, "pages", "files"));
 	match->page_block = (uint32_t)json_int(json_get(definition, "pages"), "block");

@@ -31,6 +31,8 @@ struct driver_match {
 	struct string_list state_variables;  /* names of environment variables that are state */
 	struct string_list guards; /* files that the service cannot start without, absolute */
 	bool idle; /* the container runs, but no process of the database does: nothing to prepare */
+	const char *
+		refusal; /* why it must not be captured; borrowed from the driver; NULL: it may be */
 };
 
 /*
@@ -47,6 +49,9 @@ int driver_detect_as(struct engine *engine, const struct json *inspect, const st
 		     const char *name, struct driver_match *match, struct error **err);
 
 void driver_match_release(struct driver_match *match);
+
+/* driver_check_refusal(match, name, err): ERROR_REFUSED where the driver says that what container ${name} holds is no whole. */
+int driver_check_refusal(const struct driver_match *match, const char *name, struct error **err);
 
 /*
  * driver_find(name, err): A driver by its name: from SIDESNAP_DRIVERS (one directory), then

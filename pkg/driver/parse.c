@@ -90,6 +90,32 @@ static int check_detect(const struct parser *parser, const struct json *item, co
 	return check_members(parser, item, path, members);
 }
 
+static int check_when(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const struct member members[] = {{"options", check_strings, false},
+						{"processes", check_strings, false},
+						{NULL, NULL, false}};
+
+	if (check_members(parser, item, path, members) < 0)
+		return -1;
+	if (json_count(json_get(item, "options")) || json_count(json_get(item, "processes")))
+		return 0;
+	return check_failed(parser, path, "must name an option or a process");
+}
+
+static int check_refusal(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const struct member members[] = {
+		{"when", check_when, true}, {"reason", check_string, true}, {NULL, NULL, false}};
+
+	return check_members(parser, item, path, members);
+}
+
+static int check_refusals(const struct parser *parser, const struct json *list, const char *path)
+{
+	return check_list(parser, list, path, check_refusal);
+}
+
 static int check_pages(const struct parser *parser, const struct json *item, const char *path)
 {
 	static const struct member members[] = {{"files", check_strings, true},
@@ -177,27 +203,17 @@ static int check_object(const struct parser *parser, const struct json *item, co
 }
 
 static const struct member top_members[] = {
-	{"name", check_name, true},
-	{"title", check_string, false},
-	{"detect", check_detect, true},
-	{"values", check_values, false},
-	{"data", check_templates, true},
-	{"pages", check_pages, false},
-	{"state_variables", check_strings, false},
-	{"guard", check_templates, false},
-	{"prepare", check_steps, false},
-	{"release", check_steps, false},
-	{"ready", check_ready, false},
-	{"client", check_client, false},
-	{"access", check_access, false},
-	{"compare", check_compare, false},
-	{"dump", check_dump, false},
-	{"load", check_load, false},
-	{"script", check_script, false},
-	{"finish", check_steps, false},
-	{"config", check_object, false},
-	{"monitor", check_object, false},
-	{NULL, NULL, false},
+	{"name", check_name, true},	   {"title", check_string, false},
+	{"detect", check_detect, true},	   {"refuse", check_refusals, false},
+	{"values", check_values, false},   {"data", check_templates, true},
+	{"pages", check_pages, false},	   {"state_variables", check_strings, false},
+	{"guard", check_templates, false}, {"prepare", check_steps, false},
+	{"release", check_steps, false},   {"ready", check_ready, false},
+	{"client", check_client, false},   {"access", check_access, false},
+	{"compare", check_compare, false}, {"dump", check_dump, false},
+	{"load", check_load, false},	   {"script", check_script, false},
+	{"finish", check_steps, false},	   {"config", check_object, false},
+	{"monitor", check_object, false},  {NULL, NULL, false},
 };
 
 /* What is done in the database needs a way into it, and names of its own for what is given there. */

@@ -49,6 +49,23 @@ bool process_name_is(const char *arguments, const struct json *names)
 	return word_name_is(first, names);
 }
 
+bool process_is_server(const char *arguments, const struct json *detect)
+{
+	const struct json *globs = json_get(detect, "arguments");
+	struct string_list words;
+	bool fits = process_name_is(arguments, json_get(detect, "processes"));
+
+	if (fits || !json_count(globs))
+		return fits;
+	string_list_init(&words);
+	string_list_split(&words, arguments, ' ');
+	for (size_t i = 0; i < words.count && !fits; i++)
+		json_for_each(glob, globs)
+			fits = fits || text_match(json_string_or(glob, NULL, ""), words.items[i]);
+	string_list_release(&words);
+	return fits;
+}
+
 void process_arguments(const struct json *top, struct string_list *list)
 {
 	size_t column = 0, index = 0;
@@ -109,7 +126,7 @@ static bool words_of_command(struct string_list *words, const struct json *confi
 
 /* Titles that the server wrote itself ("postgres: checkpointer") hold no options. */
 static void words_of_processes(struct string_list *words, const struct json *top,
-			       const struct json *names)
+			       const struct json *detect)
 {
 	struct string_list processes;
 
@@ -118,7 +135,7 @@ static void words_of_processes(struct string_list *words, const struct json *top
 		const char *line = processes.items[i];
 		size_t size = strcspn(line, " ");
 
-		if (process_name_is(line, names) && size && line[size - 1] != ':')
+		if (process_is_server(line, detect) && size && line[size - 1] != ':')
 			string_list_split(words, line, ' ');
 	}
 	string_list_release(&processes);
@@ -135,7 +152,7 @@ static void find_words(struct values *values, const struct json *top)
 		return;
 	if (!top && values->engine)
 		top = asked = container_top(values->engine, values->id, NULL);
-	words_of_processes(&values->words, top, json_get(detect, "processes"));
+	words_of_processes(&values->words, top, detect);
 }
 
 static void values_begin(struct values *values, const struct json *inspect, const struct json *top,

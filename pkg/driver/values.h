@@ -67,6 +67,9 @@ void values_redact(const struct values *values, char *text);
 /* process_name_is(arguments, names): Whether a process with this command line has one of these names. */
 bool process_name_is(const char *arguments, const struct json *names);
 
+/* process_is_server(arguments, detect): Whether it is the server's by "detect": one of its "processes", or one with a word of its "arguments". */
+bool process_is_server(const char *arguments, const struct json *detect);
+
 /* process_arguments(top): The command lines in an answer of /top; the caller releases the list. */
 void process_arguments(const struct json *top, struct string_list *list);
 

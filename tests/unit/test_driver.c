@@ -52,6 +52,12 @@ static void test_mistakes_are_named_with_their_line(void **state)
 		"\"labels\"");
 	refused("{\"name\": \"x\",\n\"detect\": {\"images\": [\"a\",\n3]}, \"data\": []}",
 		"x.json:3: \"detect.images[1]\" must be a string");
+	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [],\n\"refuse\": [{\"when\": {},\n"
+		"\"reason\": \"r\"}]}",
+		"x.json:2: \"refuse[0].when\" must name an option or a process");
+	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [],\n\"refuse\": [\n{\"when\": {\"options\":"
+		"[\"-x\"]}}]}",
+		"x.json:3: \"refuse[0]\" lacks the member \"reason\"");
 	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [\n\n\"${dat}\"]}",
 		"x.json:3: \"data[0]\" uses a value that \"values\" does not define");
 	refused("{\"name\": \"x\",\"detect\": {}, \"data\": [], \"pages\": {\"files\": [],\n"

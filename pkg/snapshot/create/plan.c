@@ -366,7 +366,8 @@ int plan_make(const struct session *session, const struct target *target, const 
 	if (plan_check_paths(&options->included, "--include", err) < 0 ||
 	    plan_check_paths(&options->excluded, "--exclude", err) < 0)
 		return -1;
-	if (driver_detect(session->engine, target->inspect, image, &plan->driver, err) < 0)
+	if (driver_detect(session->engine, target->inspect, image, &plan->driver, err) < 0 ||
+	    driver_check_refusal(&plan->driver, target->name, err) < 0)
 		return -1;
 	json_for_each(mount, json_get(target->inspect, "Mounts"))
 		plan_mount(session, target, options, plan, mount);

@@ -32,8 +32,10 @@ int database_find(const struct session *session, const char *name, const char *d
 	    check_runs(&database->target, err) < 0)
 		return -1;
 	image = image_inspect(session->engine, database->target.image_id, NULL);
-	return driver_detect_as(session->engine, database->target.inspect, image, driver,
-				&database->match, err);
+	if (driver_detect_as(session->engine, database->target.inspect, image, driver,
+			     &database->match, err) < 0)
+		return -1;
+	return driver_check_refusal(&database->match, database->target.name, err);
 }
 
 void database_release(struct database *database)
