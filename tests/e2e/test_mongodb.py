@@ -3,6 +3,7 @@ MongoDB's driver on FerretDB, which speaks the protocol above SQLite, with what 
 MongoDB's own tools (tests/images/ferretdb): docs/databases.md says what that proves and what not.
 """
 
+import json
 import threading
 import time
 
@@ -10,6 +11,7 @@ import pytest
 
 from conftest import booted
 from support.api import wait_for
+from support.cli import REFUSED
 
 pytestmark = pytest.mark.database
 
@@ -158,3 +160,69 @@ def assert_numbers_are_whole(copy):
     held = shell(copy, script).split()
     assert held == [str(n) for n in range(len(held))]
     assert 20 < told <= len(held) <= told + 1
+
+
+@pytest.fixture
+def filled(box):
+    db = start(box)
+    shell(db, FILL)
+    return db
+
+
+def pipe(sidesnap, source, target, *options):
+    """sidesnap dump SOURCE | sidesnap load TARGET, in one pipe."""
+    dump = sidesnap.start("dump", source.name)
+    load = sidesnap.start("load", target.name, "--yes", *options, stdin=dump.stdout)
+    dump.stdout.close()
+    out = load.communicate(timeout=300)
+    assert dump.wait(60) == 0, dump.stderr.read()
+    assert load.returncode == 0, out
+
+
+def test_dump_and_load_in_pipes(box, sidesnap, filled):
+    """Of a server with other documents and another password: afterwards it is as the first one was."""
+    secrets = ["MONGO_INITDB_ROOT_USERNAME=root", "MONGO_INITDB_ROOT_PASSWORD=another"]
+    other = start(box, "other", env=secrets)
+    shell(other, "db.getSiblingDB('app').getCollection('items').insertMany([{_id: 'stale'}])")
+    content = shell(filled, CONTENT)
+    pipe(sidesnap, filled, other, "--no-safety")
+    # Users are part of the dump, the one that the dump came by with its password.
+    came = f"db.auth('root', {json.dumps(PASSWORD)});"
+    assert other.exec(["mongosh", "admin", "--eval", came + CONTENT]) == content
+    for container in (filled, other):
+        assert not [line for line in processes(container) if "'word" in line]
+
+
+def processes(container):
+    top = container.engine.json("GET", f"/containers/{container.id}/top")
+    return [" ".join(row) for row in top["Processes"]]
+
+
+def test_a_dump_that_is_not_whole_is_none(box, sidesnap, scratch):
+    """Cut off, of an empty server, or by somebody who may not read: never a success that is none."""
+    db = start(box)
+    path = scratch + "/dump"
+    sidesnap("dump", db.name, "-o", path)
+    shell(db, "db.getSiblingDB('app').getCollection('items').insertMany([{_id: 1, text: 'x'.repeat(100000)}])")
+    sidesnap("dump", db.name, "-o", path + "2")
+    whole = open(path + "2", "rb").read()
+    assert whole[:4] == b"\x6d\xe2\x99\x81" and whole[-4:] == b"\xff" * 4
+    for size in (3, 100, 60000, len(whole) - 4, len(whole) - 100):
+        result = sidesnap("load", db.name, "--yes", "--no-safety", input=whole[:size], code=None)
+        assert result.code != 0, f"{size} bytes of {len(whole)} were loaded"
+    sidesnap("load", db.name, "--yes", "--no-safety", input=whole)
+    assert shell(db, "print(db.getSiblingDB('app').getCollection('items').countDocuments())").strip() == "1"
+
+
+def test_a_member_of_a_sharded_cluster_is_refused(box, sidesnap):
+    """Before anything is done: no helper, no image; and a label that says that files will do is heard."""
+    router = box.run("router", "ferretdb", ["-c", "exec -a mongos sleep 1000"], Entrypoint=["bash"])
+    member = box.run("member", "ferretdb", ["--shardsvr"], Entrypoint=["bash", "-c", "exec -a mongod sleep 1000"])
+    for container, reason in ((router, "mongos holds no data"), (member, "sharded cluster")):
+        wait_for(lambda: any("mongo" in line for line in processes(container)), "its process")
+        for verb in (["create"], ["create", "--dry-run"], ["dump"], ["load", "--yes"]):
+            sidesnap.fails(REFUSED, *verb, container.name, says=[reason, "sidesnap.driver=none"])
+    plain = box.run(
+        "plain", "ferretdb", ["-c", "exec -a mongos sleep 1000"], Entrypoint=["bash"], Labels={"sidesnap.driver": "none"}
+    )
+    assert sidesnap.create(plain.name, box.tag())["driver"] == ""
