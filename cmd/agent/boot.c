@@ -333,6 +333,7 @@ static int boot_all(struct boot *boot, char **arguments, struct error **err)
 		explain(boot, err);
 		return -1;
 	}
+	boot_add_hosts(boot);
 	return 0;
 }
 

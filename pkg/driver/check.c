@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "driver/values.h"
 #include "store/format.h"
 #include "store/page_hash.h"
 
@@ -238,7 +239,7 @@ static bool is_given(const struct parser *parser, const char *name)
 	for (const char *const *given = parser->given; given && *given; given++)
 		if (strcmp(*given, name) == 0)
 			return true;
-	return strcmp(name, "address") == 0;
+	return value_is_built_in(name);
 }
 
 /* "${name}" must be known; a secret only where ${secrets}. */
@@ -313,7 +314,7 @@ static int check_need(const struct parser *parser, const struct json *item, cons
 {
 	const char *name = json_string(item, NULL);
 
-	if (name && (json_get(parser->values, name) || strcmp(name, "address") == 0))
+	if (name && (json_get(parser->values, name) || value_is_built_in(name)))
 		return 0;
 	return check_failed(parser, path, "must name one of \"values\"");
 }

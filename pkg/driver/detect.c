@@ -256,6 +256,26 @@ static void expand_paths(struct values *values, const struct json *templates,
 	}
 }
 
+static void expand_state(struct values *values, const struct json *definition,
+			 struct driver_match *match)
+{
+	json_for_each(item, json_get(definition, "state_values")) {
+		cleanup_free char *value = values_expand(values, json_string_or(item, NULL, ""));
+		cleanup_free char *variable =
+			value ? memory_printf("%s=%s", json_key(item), value) : NULL;
+
+		if (variable)
+			string_list_add(&match->state_values, variable);
+	}
+	json_for_each(item, json_get(definition, "hosts")) {
+		cleanup_free char *value = values_expand(values, json_string_or(item, NULL, ""));
+		const char *at = value ? strchr(value, '@') : NULL;
+
+		if (value)
+			string_list_add(&match->hosts, at ? at + 1 : value);
+	}
+}
+
 static void add_strings(struct string_list *list, const struct json *items)
 {
 	json_for_each(item, items)
@@ -273,6 +293,7 @@ static void apply(const struct evidence *evidence, struct driver *driver,
 	expand_paths(&values, json_get(definition, "data"), &match->data_directories);
 	expand_paths(&values, json_get(definition, "guard"), &match->guards);
 	match->refusal = refusal_of(definition, &values, &evidence->processes);
+	expand_state(&values, definition, match);
 	values_release(&values);
 	add_strings(&match->pages, json_path(definition, "pages", "files"));
 	match->page_block = (uint32_t)json_int(json_get(definition, "pages"), "block");

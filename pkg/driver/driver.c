@@ -38,6 +38,8 @@ void driver_match_release(struct driver_match *match)
 	string_list_release(&match->data_directories);
 	string_list_release(&match->pages);
 	string_list_release(&match->state_variables);
+	string_list_release(&match->state_values);
+	string_list_release(&match->hosts);
 	string_list_release(&match->guards);
 	memset(match, 0, sizeof(*match));
 }

@@ -29,6 +29,9 @@ struct driver_match {
 	uint32_t page_block;		     /* bytes; 0: no pages */
 	uint32_t page_size;		     /* bytes; 0: unknown */
 	struct string_list state_variables;  /* names of environment variables that are state */
+	struct string_list
+		state_values;	   /* "NAME=value": variables that a snapshot gets by the driver */
+	struct string_list hosts;  /* host names under which the service knows itself */
 	struct string_list guards; /* files that the service cannot start without, absolute */
 	bool idle; /* the container runs, but no process of the database does: nothing to prepare */
 	const char *

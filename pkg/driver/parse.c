@@ -51,6 +51,8 @@ static int check_named_value(const struct parser *parser, const struct json *ite
 
 	if (strcmp(name, "address") == 0)
 		return check_failed(parser, path, "is the container's own address already");
+	if (strcmp(name, "hostname") == 0)
+		return check_failed(parser, path, "is the container's host name already");
 	for (size_t i = 0; i < sizeof(label_members) / sizeof(label_members[0]); i++)
 		if (strcmp(name, label_members[i]) == 0)
 			return check_failed(parser, path,
@@ -76,6 +78,12 @@ static int check_executable(const struct parser *parser, const struct json *item
 static int check_executables(const struct parser *parser, const struct json *list, const char *path)
 {
 	return check_list(parser, list, path, check_executable);
+}
+
+static int check_state_values(const struct parser *parser, const struct json *object,
+			      const char *path)
+{
+	return check_each(parser, object, path, check_template);
 }
 
 static int check_detect(const struct parser *parser, const struct json *item, const char *path)
@@ -203,17 +211,30 @@ static int check_object(const struct parser *parser, const struct json *item, co
 }
 
 static const struct member top_members[] = {
-	{"name", check_name, true},	   {"title", check_string, false},
-	{"detect", check_detect, true},	   {"refuse", check_refusals, false},
-	{"values", check_values, false},   {"data", check_templates, true},
-	{"pages", check_pages, false},	   {"state_variables", check_strings, false},
-	{"guard", check_templates, false}, {"prepare", check_steps, false},
-	{"release", check_steps, false},   {"ready", check_ready, false},
-	{"client", check_client, false},   {"access", check_access, false},
-	{"compare", check_compare, false}, {"dump", check_dump, false},
-	{"load", check_load, false},	   {"script", check_script, false},
-	{"finish", check_steps, false},	   {"config", check_object, false},
-	{"monitor", check_object, false},  {NULL, NULL, false},
+	{"name", check_name, true},
+	{"title", check_string, false},
+	{"detect", check_detect, true},
+	{"refuse", check_refusals, false},
+	{"values", check_values, false},
+	{"data", check_templates, true},
+	{"pages", check_pages, false},
+	{"state_variables", check_strings, false},
+	{"state_values", check_state_values, false},
+	{"hosts", check_templates, false},
+	{"guard", check_templates, false},
+	{"prepare", check_steps, false},
+	{"release", check_steps, false},
+	{"ready", check_ready, false},
+	{"client", check_client, false},
+	{"access", check_access, false},
+	{"compare", check_compare, false},
+	{"dump", check_dump, false},
+	{"load", check_load, false},
+	{"script", check_script, false},
+	{"finish", check_steps, false},
+	{"config", check_object, false},
+	{"monitor", check_object, false},
+	{NULL, NULL, false},
 };
 
 /* What is done in the database needs a way into it, and names of its own for what is given there. */

@@ -388,6 +388,19 @@ static char *own_address(const struct values *values)
 	return NULL;
 }
 
+/* The name that the container had when it was made; none where it shares another's. */
+static char *own_hostname(const struct values *values)
+{
+	const char *name = json_string_or(json_get(values->inspect, "Config"), "Hostname", "");
+
+	return *name ? memory_strdup(name) : NULL;
+}
+
+bool value_is_built_in(const char *name)
+{
+	return strcmp(name, "address") == 0 || strcmp(name, "hostname") == 0;
+}
+
 static char *first_of(struct values *values, const struct json *value, enum value_source *source,
 		      unsigned depth)
 {
@@ -440,6 +453,8 @@ static char *get(struct values *values, const char *name, unsigned depth)
 
 	if (strcmp(name, "address") == 0)
 		return own_address(values);
+	if (strcmp(name, "hostname") == 0)
+		return own_hostname(values);
 	/* A look-up may run a command in the container: once is enough. */
 	if (json_get(values->found, name))
 		return memory_strdup(json_string(values->found, name));

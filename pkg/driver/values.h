@@ -61,6 +61,9 @@ void values_forget(struct values *values, const char *name);
 /* values_expand(values, template): With every "${name}" replaced, to be freed; NULL where one is absent, or it gets too long. */
 char *values_expand(struct values *values, const char *template);
 
+/* value_is_built_in(name): "address" and "hostname", which no driver has to define. */
+bool value_is_built_in(const char *name);
+
 /* values_redact(values, text): Every secret in it replaced by "***", in place or shorter. */
 void values_redact(const struct values *values, char *text);
 

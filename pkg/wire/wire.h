@@ -111,7 +111,7 @@ int wire_error_from(const struct json *json, struct error **err);
  * - WIRE_CANCEL_SIGNAL to the agent is "sidesnap cancel": it sends FAILED with kind 130 and exits 138 (also
  *   as PID 1). SIGTERM, SIGINT and SIGQUIT are the engine's end: FAILED with kind 7, and 128 + the signal.
  * - boot reads from the manifest's "extra": "stop_signal":"SIGINT" (or a number),
- *   "omitted_variables":["NAME",...].
+ *   "omitted_variables":["NAME",...], "hosts":["NAME",...] (host names that must lead to the container itself).
  * - Exit codes of a helper: 0 after BYE, 2 after FAILED, 3 when its owner is gone.
  *
  * Jobs ("operation" selects; unknown members are refused, so that an old agent never

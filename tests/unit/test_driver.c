@@ -216,6 +216,24 @@ static void test_detection_of_a_stopped_postgres(void **state)
 	driver_match_release(&match);
 }
 
+static void test_a_name_that_holds_the_host_name(void **state)
+{
+	struct driver_match match;
+
+	(void)state;
+	detect("{\"Config\":{\"Image\":\"rabbitmq\",\"Hostname\":\"mq1\",\"Cmd\":[\"rabbitmq-server\"]}}",
+	       NULL, &match);
+	assert_string_equal(match.state_values.items[0], "RABBITMQ_NODENAME=rabbit@mq1");
+	assert_string_equal(match.hosts.items[0], "mq1");
+	driver_match_release(&match);
+	detect("{\"Config\":{\"Image\":\"rabbitmq\",\"Hostname\":\"mq1\",\"Cmd\":[\"rabbitmq-server\"],"
+	       "\"Env\":[\"RABBITMQ_NODENAME=hare@old\"]}}",
+	       NULL, &match);
+	assert_string_equal(match.state_values.items[0], "RABBITMQ_NODENAME=hare@old");
+	assert_string_equal(match.hosts.items[0], "old");
+	driver_match_release(&match);
+}
+
 static void test_data_directory_of_an_option_wins(void **state)
 {
 	struct driver_match match;
@@ -528,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_dump_and_load),
 		cmocka_unit_test(test_secrets_stay_out_of_arguments),
 		cmocka_unit_test(test_detection_of_a_stopped_postgres),
+		cmocka_unit_test(test_a_name_that_holds_the_host_name),
 		cmocka_unit_test(test_data_directory_of_an_option_wins),
 		cmocka_unit_test(test_clues_count_only_together),
 		cmocka_unit_test(test_label_decides),

@@ -106,15 +106,18 @@ static void variables_are_state_asked_for_or_omitted(void **state)
 
 	(void)state;
 	string_list_add(&driver.state_variables, "PGDATA");
+	string_list_add(&driver.state_values, "LANG=state");
+	string_list_add(&driver.state_values, "NODE=a@b");
 	string_list_add(&options.with_environment, "TZ");
 	command_environment(&target, image, &options, &driver, &kept, &omitted);
 	kept_text = string_list_join(&kept, " ");
 	omitted_text = string_list_join(&omitted, " ");
-	assert_string_equal(kept_text, "PATH=/bin PGDATA=/x TZ=Mars LANG=C");
-	assert_string_equal(omitted_text, "PASSWORD LANG");
+	assert_string_equal(kept_text, "LANG=state NODE=a@b PATH=/bin PGDATA=/x TZ=Mars");
+	assert_string_equal(omitted_text, "PASSWORD");
 	string_list_release(&kept);
 	string_list_release(&omitted);
 	string_list_release(&driver.state_variables);
+	string_list_release(&driver.state_values);
 	string_list_release(&options.with_environment);
 }
 

@@ -95,6 +95,9 @@ static struct json *capture_job(const struct create *create)
 		json_add_string(list, create->omitted.items[i]);
 	json_set_string(extra, "driver",
 			create->plan.driver.driver ? create->plan.driver.driver->name : "");
+	list = json_set_array(extra, "hosts");
+	for (size_t i = 0; i < create->plan.driver.hosts.count; i++)
+		json_add_string(list, create->plan.driver.hosts.items[i]);
 	list = json_set_array(extra, "guards");
 	for (size_t i = 0; i < create->plan.driver.guards.count; i++)
 		json_add_string(list, create->plan.driver.guards.items[i]);

@@ -172,16 +172,30 @@ int command_check(const struct target *target, const struct json *image,
 			   json_path(image_config, "Healthcheck", "Test"), err);
 }
 
+static bool has_variable(const struct string_list *variables, const char *name)
+{
+	size_t size = strlen(name);
+
+	for (size_t i = 0; i < variables->count; i++)
+		if (strncmp(variables->items[i], name, size) == 0 &&
+		    variables->items[i][size] == '=')
+			return true;
+	return false;
+}
+
 void command_environment(const struct target *target, const struct json *image,
 			 const struct create_options *options, const struct driver_match *driver,
 			 struct string_list *kept, struct string_list *omitted)
 {
 	const struct json *image_environment = json_path(image, "Config", "Env");
 
+	string_list_add_all(kept, &driver->state_values);
 	json_for_each(item, json_path(target->inspect, "Config", "Env")) {
 		const char *variable = json_string_or(item, NULL, "");
 		cleanup_free char *name = memory_strndup(variable, strcspn(variable, "="));
 
+		if (has_variable(&driver->state_values, name))
+			continue;
 		if (json_has_string(image_environment, variable) ||
 		    string_list_has(&driver->state_variables, name) ||
 		    string_list_has(&options->with_environment, name))

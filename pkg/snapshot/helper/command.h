@@ -31,7 +31,7 @@ int command_check(const struct target *target, const struct json *image,
 /*
  * command_environment(target, image, options, driver, kept, omitted):
  * ${kept}: "NAME=value" of those run-time variables that the driver names as state or the person asked
- * for, and of the image; ${omitted}: names of the others.
+ * for, of the image, and those that the driver makes; ${omitted}: names of the others.
  */
 void command_environment(const struct target *target, const struct json *image,
 			 const struct create_options *options, const struct driver_match *driver,
