@@ -1,0 +1,148 @@
+"""OpenLDAP: two databases in two volumes, cn=config and the entries, of one instant."""
+
+import pytest
+
+from conftest import Box, booted
+from support import ldap
+from support.api import wait_for
+from support.images import Images
+from support.servers import Writer, address, move
+
+pytestmark = pytest.mark.database
+COUNT = 20000
+BASE = "dc=example,dc=org"
+PASSWORD = "geheim'\"$x"
+
+
+def ready(container, timeout=60):
+    def answers():
+        state = container.state()
+        assert state["Running"], f"{container.name} ended: {container.logs()[-3000:]}"
+        code, out, _ = container.exec(
+            ["ldapsearch", "-x", "-LLL", "-H", "ldap:///", "-s", "base", "-b", BASE, "o"], check=False
+        )
+        return code == 0 and "Example" in out
+
+    wait_for(answers, f"{container.name} gets ready", timeout, 0.2)
+    return container
+
+
+def client(container):
+    return ldap.Client(address(container), f"cn=admin,{BASE}", PASSWORD)
+
+
+def person(number):
+    more = {"description": ["d" * 50000]} if number % 4000 == 0 else {}
+    return f"uid=u{number},{BASE}", {
+        "objectClass": ["inetOrgPerson"],
+        "uid": [f"u{number}"],
+        "cn": [f"Jürgen {number} 😀"],
+        "sn": [f"Groß {number}"],
+        "mail": [f"u{number}@example.org", f"{number}@example.org"],
+        "jpegPhoto": [bytes(range(256))],
+        "userPassword": [f"pw{number}"],
+        **more,
+    }
+
+
+def dump(container):
+    """Both databases as slapcat prints them, but for what is of the server's run."""
+    parts = []
+    for number in "0", "1":
+        text = container.exec(["slapcat", "-n", number, "-F", "/etc/ldap/slapd.d", "-o", "ldif-wrap=no"], timeout=300)
+        parts.append([line for line in text.splitlines() if not line.startswith("contextCSN")])
+    return parts
+
+
+def start(box, image, mounts=None, **config):
+    if mounts is None:
+        mounts = [(box.volume("data"), "/var/lib/ldap"), (box.volume("config"), "/etc/ldap/slapd.d")]
+    environment = [f"LDAP_ADMIN_PASSWORD={PASSWORD}", *config.pop("Env", [])]
+    return ready(box.run("ldap", image, None, mounts, Env=environment, **config))
+
+
+@pytest.fixture(params=["openldap", "openldap26"])
+def server(box, request):
+    server = start(box, request.param)
+    filler = client(server)
+    for number in range(1, COUNT + 1):
+        filler.add(*person(number))
+    filler.close()
+    return server
+
+
+def numbers(copy):
+    out = copy.exec(["ldapsearch", "-x", "-LLL", "-H", "ldap:///", "-b", f"ou=w,{BASE}", "-s", "one", "uid"], timeout=300)
+    return [int(line[5:]) for line in out.splitlines() if line.startswith("uid: ")]
+
+
+def test_create_under_load_and_boot_elsewhere(box, sidesnap, server, newer):
+    adder = client(server)
+    adder.add(f"ou=w,{BASE}", {"objectClass": ["organizationalUnit"], "ou": ["w"]})
+    writer = Writer(
+        lambda n: adder.add(
+            f"uid={n},ou=w,{BASE}", {"objectClass": ["account"], "uid": [str(n)]}
+        )
+    )
+    tag = box.tag()
+    result = sidesnap.create(server.name, tag)
+    writer.stop()
+    assert result["driver"] == "openldap" and result["consistency"] == "frozen" and len(result["trees"]) == 2
+    copy = ready(booted(box.boot("copy", tag)))
+    assert writer.assert_in(numbers(copy), result["created"]) > 10
+    config, entries = dump(server)
+    copied = dump(copy)
+    assert copied[0] == config
+    assert copied[1] == entries[: len(copied[1])] and sum(line.startswith("mail: ") for line in copied[1]) == 2 * COUNT
+    code, _, err = copy.exec(["ldapwhoami", "-x", "-D", f"uid=u77,{BASE}", "-w", "pw77"], check=False)
+    assert code == 0, err
+    assert PASSWORD not in str(box.engine.image(tag)) + str(box.engine.history(tag))
+    far = Box(newer.engine, Images(newer.engine))
+    try:
+        move(box.engine, tag, far.engine)
+        assert dump(ready(booted(far.boot("ldap", tag)))) == copied
+    finally:
+        far.close()
+
+
+def test_reset_replace_undo(box, sidesnap, server):
+    tag = box.tag()
+    sidesnap.create(server.name, tag)
+    before = dump(server)
+    delete = ["ldapdelete", "-x", "-D", f"cn=admin,{BASE}", "-w", PASSWORD]
+    server.exec([*delete, f"uid=u1,{BASE}", f"uid=u2,{BASE}"])
+    client(server).add(*person(COUNT + 1))
+    assert sidesnap.json("reset", server.name, tag, "--yes")["ready"] is True
+    assert dump(server) == before
+    server.exec([*delete, f"uid=u3,{BASE}"])
+    changed = dump(server)
+    assert sidesnap.json("replace", server.name, tag, "--yes")["ready"] is True
+    assert dump(box.container("ldap")) == before
+    sidesnap("undo", server.name, "--yes")
+    assert dump(ready(box.container("ldap"))) == changed
+
+
+def test_a_changed_entry_costs_pages(box, sidesnap, server):
+    sidesnap.create(server.name, box.tag())
+    client(server).add(*person(COUNT + 1))
+    changed = sidesnap.create(server.name, box.tag())
+    print("stored after one entry:", changed["new_bytes"])
+    assert changed["new_bytes"] < 300000, changed
+
+
+def test_written_through_a_mapping(box, sidesnap):
+    """With "writemap" the file is sparse, as large as may be, and stores to it leave no trace in its times."""
+    server = start(box, "openldap", Env=["LDAP_ENVIRONMENT_FLAGS=writemap nosync"])
+    adder = client(server)
+    for number in range(1, 2000):
+        adder.add(*person(number))
+    writer = Writer(lambda n: adder.add(*person(2000 + n)))
+    results = [sidesnap.create(server.name, tag) for tag in (box.tag(), box.tag(), box.tag())]
+    writer.stop()
+    assert results[0]["bytes"] < 500 << 20, "holes were read as data"
+    for index, result in enumerate(results):
+        copy = ready(booted(box.boot(f"copy{index}", result["reference"])))
+        rows = [int(line[6:]) for line in dump(copy)[1] if line.startswith("uid: u")]
+        assert [n for n in sorted(rows) if n < 2000] == list(range(1, 2000))
+        writer.assert_in([n - 2000 for n in rows if n > 2000], result["created"])
+        copy.remove()
