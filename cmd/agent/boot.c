@@ -328,12 +328,15 @@ static void explain(const struct boot *boot, struct error **err)
 static int boot_all(struct boot *boot, char **arguments, struct error **err)
 {
 	privilege_begin(&boot->privilege, arguments);
-	if (read_wish(boot, err) < 0 || open_manifest(boot, err) < 0 ||
-	    boot_open_places(boot, err) < 0 || restore_what_is_due(boot, arguments, err) < 0) {
+	if (read_wish(boot, err) < 0 || open_manifest(boot, err) < 0) {
 		explain(boot, err);
 		return -1;
 	}
 	boot_add_hosts(boot);
+	if (boot_open_places(boot, err) < 0 || restore_what_is_due(boot, arguments, err) < 0) {
+		explain(boot, err);
+		return -1;
+	}
 	return 0;
 }
 
