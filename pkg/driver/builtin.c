@@ -16,10 +16,16 @@
 		".popsection\n");                                                                  \
 	extern const char sidesnap_driver_##name[], sidesnap_driver_##name##_end[]
 
+EMBED(cassandra);
+EMBED(clickhouse);
+EMBED(elasticsearch);
 EMBED(etcd);
 EMBED(influxdb);
 EMBED(mongodb);
+EMBED(mssql);
+EMBED(neo4j);
 EMBED(openldap);
+EMBED(opensearch);
 EMBED(postgres);
 EMBED(rabbitmq);
 EMBED(redis);
@@ -28,10 +34,16 @@ static struct {
 	struct builtin_driver driver;
 	const char *end;
 } drivers[] = {
+	{{"cassandra", sidesnap_driver_cassandra, 0}, sidesnap_driver_cassandra_end},
+	{{"clickhouse", sidesnap_driver_clickhouse, 0}, sidesnap_driver_clickhouse_end},
+	{{"elasticsearch", sidesnap_driver_elasticsearch, 0}, sidesnap_driver_elasticsearch_end},
 	{{"etcd", sidesnap_driver_etcd, 0}, sidesnap_driver_etcd_end},
 	{{"influxdb", sidesnap_driver_influxdb, 0}, sidesnap_driver_influxdb_end},
 	{{"mongodb", sidesnap_driver_mongodb, 0}, sidesnap_driver_mongodb_end},
+	{{"mssql", sidesnap_driver_mssql, 0}, sidesnap_driver_mssql_end},
+	{{"neo4j", sidesnap_driver_neo4j, 0}, sidesnap_driver_neo4j_end},
 	{{"openldap", sidesnap_driver_openldap, 0}, sidesnap_driver_openldap_end},
+	{{"opensearch", sidesnap_driver_opensearch, 0}, sidesnap_driver_opensearch_end},
 	{{"postgres", sidesnap_driver_postgres, 0}, sidesnap_driver_postgres_end},
 	{{"rabbitmq", sidesnap_driver_rabbitmq, 0}, sidesnap_driver_rabbitmq_end},
 	{{"redis", sidesnap_driver_redis, 0}, sidesnap_driver_redis_end},

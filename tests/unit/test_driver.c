@@ -302,7 +302,7 @@ static void test_label_decides(void **state)
 	driver_match_release(&match);
 	assert_int_equal(driver_detect(NULL, unknown, NULL, &match, &error), -1);
 	assert_int_equal(error->kind, ERROR_NOT_FOUND);
-	assert_non_null(strstr(error->hint, "drivers: etcd, "));
+	assert_non_null(strstr(error->hint, "drivers: cassandra, "));
 	assert_non_null(strstr(error->hint, ", postgres, "));
 	assert_non_null(strstr(error->hint, "; or \"none\""));
 	error_free(error);

@@ -116,11 +116,65 @@ static void test_a_sharded_cluster_is_refused(void **state)
 		       "mongod", "member of a sharded cluster");
 }
 
+/* As ps shows them: the launcher of Elasticsearch 8 is a java process, too, and no server. */
+static void test_servers_in_java(void **state)
+{
+	(void)state;
+	expect_driver(OWN,
+		      "/usr/share/elasticsearch/jdk/bin/java -Xms4m -Xmx64m -XX:+UseSerialGC "
+		      "-Dcli.name=server -Dcli.script=/usr/share/elasticsearch/bin/elasticsearch "
+		      "-cp /usr/share/elasticsearch/lib/* "
+		      "org.elasticsearch.launcher.CliToolLauncher",
+		      NULL);
+	expect_driver(OWN,
+		      "/usr/share/elasticsearch/jdk/bin/java -Des.networkaddress.cache.ttl=60 "
+		      "-Des.distribution.type=docker --module-path /usr/share/elasticsearch/lib -m "
+		      "org.elasticsearch.server/org.elasticsearch.bootstrap.Elasticsearch",
+		      "elasticsearch");
+	expect_data(OWN,
+		    "/usr/bin/java -cp /usr/share/elasticsearch/lib/* "
+		    "org.elasticsearch.bootstrap.Elasticsearch -Epath.data=/srv/es",
+		    "/srv/es");
+	expect_driver(OWN,
+		      "/usr/share/opensearch/jdk/bin/java -Xshare:auto -cp "
+		      "/usr/share/opensearch/lib/* org.opensearch.bootstrap.OpenSearch "
+		      "-Ediscovery.type=single-node",
+		      "opensearch");
+	expect_driver(
+		OWN,
+		"/opt/java/openjdk/bin/java -cp /var/lib/neo4j/plugins/*:/var/lib/neo4j/lib/* "
+		"org.neo4j.server.CommunityEntryPoint --home-dir=/var/lib/neo4j",
+		"neo4j");
+	expect_driver(OWN,
+		      "/opt/java/openjdk/bin/java -ea -da:net.openhft... -cp /opt/cassandra/conf "
+		      "org.apache.cassandra.service.CassandraDaemon",
+		      "cassandra");
+	/* A tool that talks to it. */
+	expect_driver(OWN,
+		      "java -cp /opt/cassandra/lib/* org.apache.cassandra.tools.NodeTool status",
+		      NULL);
+	expect_driver(OWN, "java -jar app.jar", NULL);
+}
+
+static void test_other_servers(void **state)
+{
+	(void)state;
+	expect_driver(OWN,
+		      "/usr/bin/clickhouse-server --config-file=/etc/clickhouse-server/config.xml",
+		      "clickhouse");
+	expect_data(OWN, "clickhouse-server --config-file=x -- --path=/srv/ch/", "/srv/ch");
+	expect_driver(OWN, "clickhouse-client --host db", NULL);
+	expect_driver(OWN, "/opt/mssql/bin/sqlservr", "mssql");
+	expect_data(OWN, "/opt/mssql/bin/sqlservr", "/var/opt/mssql");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mongodb),
 		cmocka_unit_test(test_a_sharded_cluster_is_refused),
+		cmocka_unit_test(test_servers_in_java),
+		cmocka_unit_test(test_other_servers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,93 @@
+"""ClickHouse: Debian has one of 2018 (18.16), which is what is proven here."""
+
+import threading
+import time
+
+import pytest
+
+from conftest import booted
+from support.api import wait_for
+
+pytestmark = pytest.mark.database
+
+ROWS = 20000
+
+
+def sql(container, query, **more):
+    return container.exec(["clickhouse-client", "--multiquery", "--query", query], **more)
+
+
+def ready(container):
+    def answers():
+        assert container.state()["Running"], f"{container.name} ended: {container.logs()[-3000:]}"
+        host = container.inspect()["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
+        return container.exec(["clickhouse-client", "--host", host, "--query", "SELECT 1"], check=False)[0] == 0
+
+    wait_for(answers, f"{container.name} gets ready", 60, 0.2)
+    return container
+
+
+@pytest.fixture
+def db(box):
+    db = ready(box.run("db", "clickhouse", mounts=[(box.volume("data"), "/var/lib/clickhouse")], Env=["CLICKHOUSE_DB=shop"]))
+    sql(db, "CREATE TABLE shop.items (n UInt32, name String, big String) ENGINE = MergeTree ORDER BY n")
+    sql(
+        db,
+        "INSERT INTO shop.items SELECT number, concat('ключ ☃ \\'\\t\\\\ ', toString(number)),"
+        f" arrayStringConcat(arrayMap(x -> 'y', range(number % 1000 = 0 ? 200000 : 0))) FROM numbers({ROWS})",
+    )
+    sql(db, "CREATE TABLE shop.log (n UInt32) ENGINE = Log")
+    return db
+
+
+SUM = "SELECT count(), sum(cityHash64(n, name, big)), max(length(big)) FROM shop.items"
+
+
+def test_created_under_load_booted_reset_replaced(box, sidesnap, db):
+    """Parts that are being written and merged while it is frozen are whole or not there at all."""
+    content = sql(db, SUM)
+    script = "i=0; while :; do clickhouse-client --query \"INSERT INTO shop.busy SELECT $i, number FROM numbers(1000)\" || exit 1; i=$((i+1)); echo $i >/tmp/confirmed; done"
+    sql(db, "CREATE TABLE shop.busy (batch UInt32, n UInt32) ENGINE = MergeTree ORDER BY (batch, n)")
+    load = threading.Thread(target=lambda: db.exec("echo $$ >/tmp/writer; " + script, check=False, timeout=600), daemon=True)
+    load.start()
+    wait_for(lambda: int(db.exec(["cat", "/tmp/confirmed"], check=False)[1] or 0) > 3, "the first batches", 60)
+    tag = box.tag()
+    result = sidesnap.create(db.name, tag)
+    assert result["driver"] == "clickhouse" and result["consistency"] == "frozen"
+    db.exec("kill $(cat /tmp/writer)")
+    load.join(30)
+    copy = ready(booted(box.boot("copy", tag)))
+    assert sql(copy, SUM) == content
+    assert_batches_are_whole(copy)
+    sql(db, "DROP TABLE shop.items")
+    assert sidesnap.json("reset", db.name, tag, "--yes")["ready"] is True
+    assert sql(ready(db), SUM) == content
+    sql(db, "DROP DATABASE shop")
+    assert sidesnap.json("replace", db.name, tag, "--yes")["ready"] is True
+    now = ready(box.container("db"))
+    assert sql(now, SUM) == content
+    assert_batches_are_whole(now)
+
+
+def assert_batches_are_whole(copy):
+    told = int(copy.exec(["cat", "/tmp/confirmed"]))
+    held = sql(copy, "SELECT batch, count() FROM shop.busy GROUP BY batch ORDER BY batch").split("\n")[:-1]
+    assert held == [f"{batch}\t1000" for batch in range(len(held))]
+    assert told <= len(held) <= told + 1
+
+
+def test_readiness_is_not_that_of_the_initialisation(box, sidesnap, db):
+    tag = box.tag()
+    sidesnap.create(db.name, tag, "--exclude", "/var/lib/clickhouse")
+    began = time.monotonic()
+    sidesnap("run", "-e", "INITIALISATION_TAKES=4", "--name", box.name("copy"), tag)
+    assert time.monotonic() - began > 4
+    assert "clickhouse" in box.container("copy").exec(["cat", "/proc/1/cmdline"])
+
+
+def test_stopped_container_is_told_by_its_data(box, sidesnap, db):
+    db.stop()
+    tag = box.tag()
+    result = sidesnap.create(db.name, tag)
+    assert result["driver"] == "clickhouse" and result["consistency"] == "stopped"
+    assert sql(ready(booted(box.boot("copy", tag))), "SELECT count() FROM shop.items") == f"{ROWS}\n"
