@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "driver/driver.h"
 #include "snapshot/images.h"
 #include "snapshot/labels.h"
 #include "ui/escape.h"
@@ -56,9 +57,21 @@ static void offer_snapshots(const struct session *session, struct string_list *o
 			offer(offered, json_string(reference, NULL));
 }
 
+static void offer_drivers(struct string_list *offered)
+{
+	CLEANUP(cleanup_driver_all_free) struct driver **drivers = driver_all(NULL);
+
+	for (size_t i = 0; drivers && drivers[i]; i++)
+		offer(offered, drivers[i]->name);
+}
+
 static void offer_names(const struct session *session, enum completion completion,
 			struct string_list *offered)
 {
+	if (completion == COMPLETE_DRIVERS)
+		offer_drivers(offered);
+	if (!session->engine)
+		return;
 	if (completion == COMPLETE_TARGETS || completion == COMPLETE_NAMES)
 		offer_targets(session->engine, offered);
 	if (completion == COMPLETE_SNAPSHOTS || completion == COMPLETE_NAMES)
@@ -75,7 +88,8 @@ int verb_complete_run(struct command *command, struct json **result, struct erro
 	} kinds[] = {{"targets", COMPLETE_TARGETS},
 		     {"snapshots", COMPLETE_SNAPSHOTS},
 		     {"names", COMPLETE_NAMES},
-		     {"projects", COMPLETE_PROJECTS}};
+		     {"projects", COMPLETE_PROJECTS},
+		     {"drivers", COMPLETE_DRIVERS}};
 	const char *kind = verb_argument(command, 0);
 	CLEANUP(cleanup_engine_free) struct engine *engine = engine_open(command->host, NULL);
 	CLEANUP(string_list_release) struct string_list offered;
@@ -84,7 +98,7 @@ int verb_complete_run(struct command *command, struct json **result, struct erro
 	(void)result;
 	(void)err;
 	string_list_init(&offered);
-	if (!engine || !kind)
+	if (!kind)
 		return 0;
 	session.engine = engine;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -170,8 +184,7 @@ static void print_names(enum completion completion, const char *current)
 	CLEANUP(string_list_release) struct string_list offered;
 
 	string_list_init(&offered);
-	if (engine)
-		offer_names(&session, completion, &offered);
+	offer_names(&session, completion, &offered);
 	for (size_t i = 0; i < offered.count; i++) {
 		cleanup_free char *word = escape_text(offered.items[i]);
 
@@ -202,6 +215,7 @@ static enum directive print_values(enum completion completion, const char *words
 	case COMPLETE_SNAPSHOTS:
 	case COMPLETE_NAMES:
 	case COMPLETE_PROJECTS:
+	case COMPLETE_DRIVERS:
 		print_names(completion, current);
 		break;
 	case COMPLETE_NOTHING:

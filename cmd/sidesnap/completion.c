@@ -18,6 +18,8 @@ static const char *kind_of(enum completion completion)
 		return "names";
 	case COMPLETE_PROJECTS:
 		return "projects";
+	case COMPLETE_DRIVERS:
+		return "drivers";
 	case COMPLETE_NOTHING:
 	case COMPLETE_VERBS:
 	case COMPLETE_FILES:

@@ -27,7 +27,8 @@ const struct option dump_options_table[] = {
 	 .type = OPTION_TEXT,
 	 .value = "NAME",
 	 .otherwise = "that of the container",
-	 .help = "by this driver"},
+	 .help = "by this driver",
+	 .completion = COMPLETE_DRIVERS},
 	{0},
 };
 

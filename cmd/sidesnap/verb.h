@@ -113,6 +113,7 @@ VERB(verb_replace);
 VERB(verb_undo);
 VERB(verb_dump);
 VERB(verb_load);
+VERB(verb_drivers);
 VERB(verb_doctor);
 VERB(verb_cancel);
 VERB(verb_version);

@@ -146,3 +146,9 @@ const struct example completion_examples[] = {
 	{"sidesnap completion fish > ~/.config/fish/completions/sidesnap.fish", "for fish"},
 	{0},
 };
+
+const struct example drivers_examples[] = {
+	{"sidesnap drivers", "all there are"},
+	{"sidesnap drivers show postgres > drivers/postgres.json", "a copy to change"},
+	{0},
+};

@@ -4,10 +4,10 @@
 
 #include "verb.h"
 
-extern const struct example create_examples[], run_examples[], reset_examples[], undo_examples[],
-	replace_examples[], dump_examples[], load_examples[], ls_examples[], tree_examples[],
-	log_examples[], tag_examples[], describe_examples[], show_examples[], diff_examples[],
-	cat_examples[], cp_examples[], push_examples[], pull_examples[], rm_examples[],
-	prune_examples[], completion_examples[];
+extern const struct example drivers_examples[], create_examples[], run_examples[], reset_examples[],
+	undo_examples[], replace_examples[], dump_examples[], load_examples[], ls_examples[],
+	tree_examples[], log_examples[], tag_examples[], describe_examples[], show_examples[],
+	diff_examples[], cat_examples[], cp_examples[], push_examples[], pull_examples[],
+	rm_examples[], prune_examples[], completion_examples[];
 
 #endif

@@ -77,6 +77,10 @@ static const struct argument one_container[] = {
 	{.name = "CONTAINER", .completion = COMPLETE_TARGETS}, {0}};
 static const struct argument run_arguments[] = {
 	ARGUMENT_REF, {.name = "ARGUMENT", .optional = true, .repeated = true}, {0}};
+static const struct argument driver_arguments[] = {
+	{.name = "ACTION", .optional = true, .completion = COMPLETE_WORDS, .words = "show"},
+	{.name = "NAME", .optional = true, .completion = COMPLETE_DRIVERS},
+	{0}};
 static const struct argument anything[] = {{.name = "WORD", .optional = true, .repeated = true},
 					   {0}};
 static const struct argument optional_verb[] = {
@@ -496,6 +500,22 @@ const struct verb verbs[] = {
 	 .exit_notes = "4 when there is no safety snapshot.",
 	 .run = verb_undo_run,
 	 .print = verb_undo_print},
+	{.name = "drivers",
+	 .summary = "list what is known of databases, or show it",
+	 .description =
+		 "A driver is what is known of one database, as a JSON file: built in, or from the "
+		 "directory that SIDESNAP_DRIVERS names, or from /etc/sidesnap/drivers. Without an "
+		 "ACTION all are listed, with where each comes from and what can be done with it. A "
+		 "file that cannot be used is listed with its line and what is wrong there.\n\n"
+		 "`show NAME` prints the definition of one, which may be copied and changed. "
+		 "docs/drivers.md says how to write one.",
+	 .arguments = driver_arguments,
+	 .examples = drivers_examples,
+	 .exit_notes =
+		 "3 when the file of the driver is broken; 4 when there is none of that name.",
+	 .without_engine = true,
+	 .run = verb_drivers_run,
+	 .print = verb_drivers_print},
 	{.name = "dump",
 	 .summary = "write the dump of the database in a container",
 	 .description =

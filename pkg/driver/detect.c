@@ -239,7 +239,8 @@ static unsigned weigh(const struct evidence *evidence, const struct driver *driv
 	if (!strong && evidence->processes.count)
 		return 0;
 	/* Where nothing points at this database there is no looking for it. */
-	if (strong + weak > 0 && strong + weak < ENOUGH && may_look_inside(evidence))
+	if (strong + weak > 0 && strong + weak < ENOUGH && !driver->broken &&
+	    may_look_inside(evidence))
 		strong += weigh_inside(evidence, driver);
 	return strong + weak;
 }
@@ -305,7 +306,8 @@ static void apply(const struct evidence *evidence, struct driver *driver,
 		      !server_runs(evidence, json_get(definition, "detect"));
 }
 
-static struct driver *choose(const struct evidence *evidence, struct error **err)
+/* The best of those that weigh enough; *doubt: of those that cannot be read one that may be meant. */
+static struct driver *choose(const struct evidence *evidence, char **doubt, struct error **err)
 {
 	CLEANUP(cleanup_driver_all_free) struct driver **drivers = driver_all(err);
 	struct driver *chosen = NULL;
@@ -316,6 +318,8 @@ static struct driver *choose(const struct evidence *evidence, struct error **err
 		unsigned weight = weigh(evidence, drivers[i]);
 
 		last = i;
+		if (drivers[i]->broken && !*doubt)
+			*doubt = memory_strdup(drivers[i]->broken->message);
 		if (weight > best) {
 			best = weight;
 			chosen = drivers[i];
@@ -323,21 +327,26 @@ static struct driver *choose(const struct evidence *evidence, struct error **err
 		}
 	}
 	if (chosen) {
+		free(STEAL_POINTER(*doubt));
 		drivers[index] = drivers[last];
 		drivers[last] = NULL;
+	}
+	if (chosen && chosen->broken) {
+		error_append(err, STEAL_POINTER(chosen->broken));
+		driver_free(STEAL_POINTER(chosen));
 	}
 	return chosen;
 }
 
 /* By its name, or the one that fits; NULL without an error: none. */
 static struct driver *choose_by(const struct evidence *evidence, const char *name,
-				const char *wanted, struct error **err)
+				const char *wanted, char **doubt, struct error **err)
 {
 	struct driver *driver;
 
 	if (strcmp(wanted, DRIVER_OF_LABELS) == 0)
 		return NULL;
-	driver = *wanted ? driver_find(wanted, err) : choose(evidence, err);
+	driver = *wanted ? driver_find(wanted, err) : choose(evidence, doubt, err);
 	if (!driver && !name)
 		error_prefix(err, *wanted ? "label " LABEL_DRIVER " of the container"
 					  : "cannot tell which database it is");
@@ -346,11 +355,11 @@ static struct driver *choose_by(const struct evidence *evidence, const char *nam
 
 /* The same, with what labels change. */
 static struct driver *find(const struct evidence *evidence, const char *name, const char *wanted,
-			   struct error **err)
+			   char **doubt, struct error **err)
 {
 	const struct json *labels = json_path(evidence->inspect, "Config", "Labels");
 	cleanup_error struct error *problem = NULL;
-	struct driver *driver = choose_by(evidence, name, wanted, &problem);
+	struct driver *driver = choose_by(evidence, name, wanted, doubt, &problem);
 
 	if (!driver && !problem && override_is_used(labels))
 		driver = override_driver();
@@ -376,7 +385,7 @@ int driver_detect_as(struct engine *engine, const struct json *inspect, const st
 	if (engine && json_bool(json_get(inspect, "State"), "Running"))
 		evidence.top = container_top(engine, json_string(inspect, "Id"), NULL);
 	process_arguments(evidence.top, &evidence.processes);
-	driver = find(&evidence, name, wanted, &problem);
+	driver = find(&evidence, name, wanted, &match->doubt, &problem);
 	if (driver)
 		apply(&evidence, driver, match);
 	string_list_release(&evidence.processes);

@@ -22,6 +22,8 @@ void driver_free(struct driver *driver)
 	if (!driver)
 		return;
 	json_free(driver->definition);
+	free(driver->origin);
+	error_free(driver->broken);
 	free(driver);
 }
 
@@ -41,6 +43,7 @@ void driver_match_release(struct driver_match *match)
 	string_list_release(&match->state_values);
 	string_list_release(&match->hosts);
 	string_list_release(&match->guards);
+	free(match->doubt);
 	memset(match, 0, sizeof(*match));
 }
 
@@ -49,12 +52,22 @@ struct collection {
 	size_t count;
 };
 
+/* What a broken file hides says whom it is about, where the file itself cannot. */
+static void hide(struct driver *first, struct driver *hidden)
+{
+	if (first->broken && !json_is_object(json_get(first->definition, "detect")) &&
+	    json_get(hidden->definition, "detect"))
+		json_set(first->definition, "detect",
+			 json_copy(json_get(hidden->definition, "detect")));
+	driver_free(hidden);
+}
+
 /* Take ${driver} unless there is one of its name. */
 static void collect(struct collection *collection, struct driver *driver)
 {
 	for (size_t i = 0; i < collection->count; i++) {
 		if (strcmp(collection->drivers[i]->name, driver->name) == 0) {
-			driver_free(driver);
+			hide(collection->drivers[i], driver);
 			return;
 		}
 	}
@@ -64,19 +77,38 @@ static void collect(struct collection *collection, struct driver *driver)
 	collection->drivers[collection->count] = NULL;
 }
 
-static int collect_file(struct collection *collection, const char *path, struct error **err)
+/* Of a file that is wrong what can be told: whose place it takes, and how it would be recognised. */
+static struct driver *broken(const char *path, const struct buffer *text, struct error *problem)
 {
+	struct driver *driver = memory_zalloc(sizeof(*driver));
+	const char *slash = strrchr(path, '/');
+	cleanup_free char *stem = memory_strndup(slash + 1, strlen(slash + 1) - strlen(".json"));
+	struct json *definition = json_parse(text->data, text->size, NULL);
+
+	if (!json_is_object(definition)) {
+		json_free(definition);
+		definition = json_new_object();
+	}
+	if (!*json_string_or(definition, "name", ""))
+		json_set_string(definition, "name", stem);
+	driver->definition = definition;
+	driver->name = json_string(definition, "name");
+	driver->origin = memory_strdup(path);
+	driver->broken = problem;
+	return driver;
+}
+
+static void collect_file(struct collection *collection, const char *path)
+{
+	struct error *problem = NULL;
 	struct buffer text;
 	struct driver *driver = NULL;
 
 	buffer_init(&text, DEFINITION_LIMIT);
-	if (io_read_file(AT_FDCWD, path, &text, err) == 0)
-		driver = driver_parse(path, text.data, text.size, err);
+	if (io_read_file(AT_FDCWD, path, &text, &problem) == 0)
+		driver = driver_parse(path, text.data, text.size, &problem);
+	collect(collection, driver ? driver : broken(path, &text, problem));
 	buffer_release(&text);
-	if (!driver)
-		return -1;
-	collect(collection, driver);
-	return 0;
 }
 
 static int collect_directory(struct collection *collection, const char *path, bool must_exist,
@@ -84,7 +116,6 @@ static int collect_directory(struct collection *collection, const char *path, bo
 {
 	struct string_list names;
 	DIR *directory = opendir(path);
-	int result = 0;
 
 	if (!directory) {
 		if (!must_exist && (errno == ENOENT || errno == ENOTDIR))
@@ -97,13 +128,13 @@ static int collect_directory(struct collection *collection, const char *path, bo
 			string_list_add(&names, entry->d_name);
 	closedir(directory);
 	string_list_sort(&names);
-	for (size_t i = 0; i < names.count && result == 0; i++) {
+	for (size_t i = 0; i < names.count; i++) {
 		cleanup_free char *file = path_join(path, names.items[i]);
 
-		result = collect_file(collection, file, err);
+		collect_file(collection, file);
 	}
 	string_list_release(&names);
-	return result;
+	return 0;
 }
 
 static int collect_builtin(struct collection *collection, struct error **err)
@@ -161,5 +192,22 @@ struct driver *driver_find(const char *name, struct error **err)
 		error_hint(err, "drivers: %s; or \"none\"", names.data);
 	}
 	buffer_release(&names);
+	if (found && found->broken) {
+		error_append(err, STEAL_POINTER(found->broken));
+		driver_free(STEAL_POINTER(found));
+	}
 	return found;
+}
+
+struct json *driver_abilities(const struct driver *driver)
+{
+	static const char *const members[] = {"pages", "guard",	 "prepare", "release",
+					      "ready", "client", "compare", "dump",
+					      "load",  "script", "finish"};
+	struct json *list = json_new_array();
+
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		if (json_count(json_get(driver->definition, members[i])))
+			json_add_string(list, members[i]);
+	return list;
 }

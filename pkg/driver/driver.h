@@ -19,6 +19,9 @@
 struct driver {
 	struct json *definition; /* the whole file */
 	const char *name;	 /* borrowed from definition */
+	char *origin;		 /* its path, or "built-in driver NAME" */
+	/* What is wrong with its file, for one that cannot be used; then the definition is what could be read. */
+	struct error *broken;
 };
 
 /* One driver applied to one container. */
@@ -33,6 +36,8 @@ struct driver_match {
 		state_values;	   /* "NAME=value": variables that a snapshot gets by the driver */
 	struct string_list hosts;  /* host names under which the service knows itself */
 	struct string_list guards; /* files that the service cannot start without, absolute */
+	/* Of no driver: a file that could not be read may be of the one; else NULL. For a warning. */
+	char *doubt;
 	bool idle; /* the container runs, but no process of the database does: nothing to prepare */
 	const char *
 		refusal; /* why it must not be captured; borrowed from the driver; NULL: it may be */
@@ -42,7 +47,8 @@ struct driver_match {
  * driver_detect(engine, inspect, image, match, err):
  * Find the driver of a container (inspect of it and of its image; image may be NULL): label
  * sidesnap.driver first, then evidence in the inspect (image name, command, environment,
- * exposed ports, volumes) and, when it runs, /top. No driver: 0 and match->driver NULL.
+ * exposed ports, volumes) and, when it runs, /top. No driver: 0 and match->driver NULL. The file of
+ * the one that fits is broken: ERROR_USAGE with line and reason; those of others do not matter.
  */
 int driver_detect(struct engine *engine, const struct json *inspect, const struct json *image,
 		  struct driver_match *match, struct error **err);
@@ -58,7 +64,8 @@ int driver_check_refusal(const struct driver_match *match, const char *name, str
 
 /*
  * driver_find(name, err): A driver by its name: from SIDESNAP_DRIVERS (one directory), then
- * /etc/sidesnap/drivers, then built in. ERROR_NOT_FOUND names those that there are.
+ * /etc/sidesnap/drivers, then built in. ERROR_NOT_FOUND names those that there are; ERROR_USAGE: its
+ * file is broken.
  */
 struct driver *driver_find(const char *name, struct error **err);
 void driver_free(struct driver *driver);
@@ -72,11 +79,15 @@ struct driver *driver_parse(const char *origin, const char *text, size_t size, s
 
 /*
  * driver_all(err): Every driver there is, one of each name (directories before built-in
- * ones), NULL-terminated; free with driver_all_free().
+ * ones), NULL-terminated; free with driver_all_free(). A broken file hides the later ones of its
+ * name (that in it, else the file's), since a person meant something else than those.
  */
 struct driver **driver_all(struct error **err);
 void driver_all_free(struct driver **drivers);
 CLEANUP_DEFINE(struct driver *, driver_all_free)
+
+/* driver_abilities(driver): The members that say what can be done with it, in a fixed order; an array to be freed. */
+struct json *driver_abilities(const struct driver *driver);
 
 /*
  * driver_prepare / driver_release_json / driver_ready: run in the running container by exec.

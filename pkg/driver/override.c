@@ -202,5 +202,6 @@ struct driver *override_driver(void)
 	json_set_object(driver->definition, "detect");
 	json_set_array(driver->definition, "data");
 	driver->name = json_string(driver->definition, "name");
+	driver->origin = memory_strdup("labels of the container");
 	return driver;
 }

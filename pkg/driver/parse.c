@@ -275,5 +275,6 @@ struct driver *driver_parse(const char *origin, const char *text, size_t size, s
 	driver = memory_zalloc(sizeof(*driver));
 	driver->definition = STEAL_POINTER(definition);
 	driver->name = json_string(driver->definition, "name");
+	driver->origin = memory_strdup(origin);
 	return driver;
 }

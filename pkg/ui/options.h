@@ -28,6 +28,7 @@ enum completion {
 	COMPLETE_SNAPSHOTS, /* references */
 	COMPLETE_NAMES,	    /* both of these */
 	COMPLETE_PROJECTS,  /* compose projects */
+	COMPLETE_DRIVERS,   /* names of drivers */
 	COMPLETE_VERBS,
 	COMPLETE_FILES,
 	COMPLETE_DIRECTORIES,

@@ -536,6 +536,81 @@ static void test_own_directory_goes_first(void **state)
 	unsetenv("SIDESNAP_DRIVERS");
 }
 
+/* A directory of drivers with one file; SIDESNAP_DRIVERS names it. */
+static void make_directory(char *directory, const char *name, const char *text)
+{
+	cleanup_free char *path = NULL;
+	FILE *file;
+
+	assert_non_null(mkdtemp(directory));
+	path = memory_printf("%s/%s", directory, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+	setenv("SIDESNAP_DRIVERS", directory, 1);
+}
+
+static void remove_directory(const char *directory, const char *name)
+{
+	cleanup_free char *path = memory_printf("%s/%s", directory, name);
+
+	unlink(path);
+	rmdir(directory);
+	unsetenv("SIDESNAP_DRIVERS");
+}
+
+static int detect_one(const char *config, struct driver_match *match, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *inspect = parsed(config);
+
+	return driver_detect(NULL, inspect, NULL, match, err);
+}
+
+/* It is about Redis: a Redis must not be captured as if nobody had said anything; all else may. */
+static void check_broken_redis(const char *reason)
+{
+	struct driver_match match;
+	struct error *error = NULL;
+
+	assert_int_equal(detect_one("{\"Config\":{\"Image\":\"x\",\"Cmd\":[\"redis-server\"]}}",
+				    &match, &error),
+			 -1);
+	assert_int_equal(error->kind, ERROR_USAGE);
+	if (!strstr(error->message, reason))
+		fail_msg("%s", error->message);
+	error_free(error);
+	error = NULL;
+	assert_int_equal(
+		detect_one("{\"Config\":{\"Image\":\"x\",\"Cmd\":[\"postgres\"]}}", &match, &error),
+		0);
+	assert_string_equal(match.driver->name, "postgres");
+	assert_null(match.doubt);
+	driver_match_release(&match);
+	assert_int_equal(detect_one("{\"Config\":{\"Image\":\"x\"}}", &match, &error), 0);
+	assert_null(match.driver);
+	assert_non_null(strstr(match.doubt, reason));
+	driver_match_release(&match);
+	assert_null(driver_find("redis", &error));
+	assert_non_null(strstr(error->message, reason));
+	error_free(error);
+}
+
+static void test_a_broken_file_stops_its_own_containers_only(void **state)
+{
+	char first[] = "/tmp/test_driver.XXXXXX", second[] = "/tmp/test_driver.XXXXXX";
+
+	(void)state;
+	make_directory(first, "redis.json", "{\"name\": \"redis\",\n");
+	check_broken_redis("/redis.json: invalid JSON at line");
+	remove_directory(first, "redis.json");
+	make_directory(second, "own.json",
+		       "{\"name\": \"redis\",\n\"detect\": {\"commands\": [\"redis-server\"]},\n"
+		       "\"data\": [],\n\"prepares\": {}}");
+	check_broken_redis("/own.json:4: \"prepares\" is no member that a driver may have here");
+	remove_directory(second, "own.json");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -557,6 +632,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_a_guess_takes_the_default),
 		cmocka_unit_test(test_own_directory_goes_first),
+		cmocka_unit_test(test_a_broken_file_stops_its_own_containers_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

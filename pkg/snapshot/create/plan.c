@@ -369,6 +369,11 @@ int plan_make(const struct session *session, const struct target *target, const 
 	if (driver_detect(session->engine, target->inspect, image, &plan->driver, err) < 0 ||
 	    driver_check_refusal(&plan->driver, target->name, err) < 0)
 		return -1;
+	if (plan->driver.doubt)
+		progress_warn(session->progress,
+			      "a driver cannot be used: %s; \"%s\" is captured "
+			      "without one",
+			      plan->driver.doubt, target->name);
 	json_for_each(mount, json_get(target->inspect, "Mounts"))
 		plan_mount(session, target, options, plan, mount);
 	plan_tmpfs(target, plan);

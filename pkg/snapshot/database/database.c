@@ -35,6 +35,9 @@ int database_find(const struct session *session, const char *name, const char *d
 	if (driver_detect_as(session->engine, database->target.inspect, image, driver,
 			     &database->match, err) < 0)
 		return -1;
+	if (database->match.doubt)
+		progress_warn(session->progress, "a driver cannot be used: %s",
+			      database->match.doubt);
 	return driver_check_refusal(&database->match, database->target.name, err);
 }
 
