@@ -241,6 +241,8 @@ VARIANTS = {
     "etcd-bare": ("etcd-bare", "trixie", {}),
     "rabbitmq4": ("rabbitmq", "trixie", {}),
     "openldap26": ("openldap", "trixie", {}),
+    "mariadb11": ("mariadb", "trixie", {}),
+    "mysql9": ("mysql", "sid", {}),
 }
 RELEASE = "bookworm"
 
