@@ -95,11 +95,20 @@ static int check_environment_anywhere(const struct parser *parser, const struct 
 	return check_given(parser, object, path, database_given, check_environment);
 }
 
+static int check_scratch(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const struct member members[] = {{"arguments", check_strings, true},
+						{NULL, NULL, false}};
+
+	return check_members(parser, item, path, members);
+}
+
 int check_access(const struct parser *parser, const struct json *item, const char *path)
 {
 	static const struct member members[] = {{"environment", check_environment, false},
 						{"ways", check_ways, true},
 						{"version", check_operation, true},
+						{"scratch", check_scratch, false},
 						{NULL, NULL, false}};
 
 	return check_members(parser, item, path, members);

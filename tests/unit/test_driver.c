@@ -101,6 +101,12 @@ static void test_access(void **state)
 		 "\"needs\": [\"p\"], \"arguments\": [\"-u\", \"${u}\"], \"environment\": {\"P\": "
 		 "\"\"}, \"values\": {\"u\": \"you\"}}], \"version\": {\"arguments\": [\"v\"], "
 		 "\"needs\": [\"u\"], \"input\": [\"${p}\"]}}}");
+	accepted(
+		"{\"name\": \"x\",\"detect\": {}, \"data\": [], \"access\": {\"ways\": [{}], \"version\": "
+		"{\"arguments\": [\"v\"]}, \"scratch\": {\"arguments\": [\"--open=1\"]}}}");
+	refused(WITH_VALUES "\"access\": {\"ways\": [{}], \"version\": {\"arguments\": [\"v\"]}, "
+			    "\"scratch\": {\"arguments\": \"--open\"}}}",
+		"x.json:3: \"access.scratch.arguments\" must be an array");
 	refused(WITH_VALUES "\"access\": {\"ways\": [], \"version\": {\"arguments\": [\"v\"]}}}",
 		"x.json:3: \"access.ways\" must hold at least one way");
 	refused(WITH_VALUES "\"access\": {\"ways\": [{}]}}",

@@ -57,6 +57,31 @@ static struct json *host_config(void)
 	return host;
 }
 
+/* No secret of the source's is in an image: some servers let in who has none when they are told so. */
+static int set_command(const struct session *session, const struct json *image, struct json *body,
+		       struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *like = json_new_object();
+	CLEANUP(driver_match_release) struct driver_match match;
+	const struct json *config = json_get(image, "Config"), *arguments;
+	struct json *command;
+
+	json_set(like, "Config", json_copy(config));
+	if (driver_detect(session->engine, like, image, &match, err) < 0)
+		return -1;
+	arguments = match.driver
+			    ? json_path(match.driver->definition, "access", "scratch", "arguments")
+			    : NULL;
+	if (!arguments)
+		return 0;
+	command = json_set_array(body, "Cmd");
+	json_for_each(word, json_get(config, "Cmd"))
+		json_add_string(command, json_string_or(word, NULL, ""));
+	json_for_each(word, arguments)
+		json_add_string(command, json_string_or(word, NULL, ""));
+	return 0;
+}
+
 static struct json *create_body(const struct session *session, const struct json *image,
 				const char *nonce, const char *makes)
 {
@@ -95,6 +120,8 @@ struct scratch *scratch_start(const struct session *session, const struct json *
 	scratch->name = helper_lock_name(nonce, ROLE);
 	if (makes)
 		scratch->nameless = memory_strdup(json_string(image, "Id"));
+	if (set_command(session, image, body, err) < 0)
+		return NULL;
 	scratch->id = container_create(session->engine, scratch->name, body, err);
 	if (!scratch->id) {
 		error_prefix(err, "cannot create a scratch container");
