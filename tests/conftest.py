@@ -36,6 +36,7 @@ ORDER = [
     "test_postgres",
     "test_compose",
     "test_redis",
+    "test_mysql",
     "test_replace",
     "test_reset",
     "test_undo",
@@ -55,7 +56,7 @@ ORDER = [
 
 # What is dear to set up (big images, a set of snapshots for all tests of a file) is set up by one process.
 WHOLE = {
-    "test_postgres", "test_compose", "test_redis", "test_history", "test_diff_data", "test_share", "test_hostile",
+    "test_postgres", "test_compose", "test_redis", "test_mysql", "test_history", "test_diff_data", "test_share", "test_hostile",
 }
 
 

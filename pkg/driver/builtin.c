@@ -21,8 +21,10 @@ EMBED(clickhouse);
 EMBED(elasticsearch);
 EMBED(etcd);
 EMBED(influxdb);
+EMBED(mariadb);
 EMBED(mongodb);
 EMBED(mssql);
+EMBED(mysql);
 EMBED(neo4j);
 EMBED(openldap);
 EMBED(opensearch);
@@ -39,8 +41,10 @@ static struct {
 	{{"elasticsearch", sidesnap_driver_elasticsearch, 0}, sidesnap_driver_elasticsearch_end},
 	{{"etcd", sidesnap_driver_etcd, 0}, sidesnap_driver_etcd_end},
 	{{"influxdb", sidesnap_driver_influxdb, 0}, sidesnap_driver_influxdb_end},
+	{{"mariadb", sidesnap_driver_mariadb, 0}, sidesnap_driver_mariadb_end},
 	{{"mongodb", sidesnap_driver_mongodb, 0}, sidesnap_driver_mongodb_end},
 	{{"mssql", sidesnap_driver_mssql, 0}, sidesnap_driver_mssql_end},
+	{{"mysql", sidesnap_driver_mysql, 0}, sidesnap_driver_mysql_end},
 	{{"neo4j", sidesnap_driver_neo4j, 0}, sidesnap_driver_neo4j_end},
 	{{"openldap", sidesnap_driver_openldap, 0}, sidesnap_driver_openldap_end},
 	{{"opensearch", sidesnap_driver_opensearch, 0}, sidesnap_driver_opensearch_end},

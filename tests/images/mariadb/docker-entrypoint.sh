@@ -28,7 +28,7 @@ either() {
 	value_of "$old"
 	value_of "$new"
 	[ -n "${!new}" ] || printf -v "$new" %s "${!old}"
-	export "$new" "$old"="${!new}"
+	export "${new?}" "$old"="${!new}"
 }
 
 quoted() {
@@ -60,7 +60,7 @@ create_accounts() {
 	new=$(quoted "$MARIADB_ROOT_PASSWORD")
 	echo "SET @@SESSION.SQL_LOG_BIN=0; SET @@SESSION.SQL_MODE=REPLACE(@@SESSION.SQL_MODE, 'NO_BACKSLASH_ESCAPES', '');"
 	echo "DROP USER IF EXISTS root@'127.0.0.1', root@'::1';"
-	echo "EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS root@\\'', @@hostname, '\\'');"
+	printf "EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS root@', QUOTE(@@hostname));\n"
 	echo "SET PASSWORD FOR root@localhost = PASSWORD('$new');"
 	if [ -n "$MARIADB_ROOT_HOST" ] && [ "$MARIADB_ROOT_HOST" != localhost ]; then
 		echo "CREATE USER root@'$MARIADB_ROOT_HOST' IDENTIFIED BY '$new';"
