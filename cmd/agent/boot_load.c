@@ -128,7 +128,7 @@ static int run_load(struct loading *loading, struct load_run *run, struct error 
 	plain.dump = NULL;
 	plain.errors = plain.ignored = NULL;
 	result = load_run_all(&plain, json_get(load, "begin"), err);
-	if (result == 0)
+	if (result == 0 && json_is_object(json_get(load, "load")))
 		result = load_run(run, json_get(load, "load"), err);
 	if (result == 0)
 		result = load_run_all(&plain, json_get(load, "end"), err);
@@ -224,7 +224,10 @@ static int load_by_file(struct loading *loading, struct error **err)
 		if (other && load_file_remove(loading->boot, other, err) < 0)
 			return -1;
 	}
-	return load_file_write(loading->boot, path, loading->dump, err);
+	if (load_file_write(loading->boot, path, loading->dump, err) < 0)
+		return -1;
+	/* what a server has to do with it, before it is started as it will always be */
+	return json_count(json_get(loading->load, "end")) ? load_by_server(loading, err) : 0;
 }
 
 static int load_somehow(struct loading *loading, struct error **err)

@@ -57,6 +57,13 @@ int driver_detect(struct engine *engine, const struct json *inspect, const struc
 int driver_detect_as(struct engine *engine, const struct json *inspect, const struct json *image,
 		     const char *name, struct driver_match *match, struct error **err);
 
+/*
+ * driver_find_more_data(engine, id, match):
+ * Ask the running container for directories with data beside those that the definition names
+ * ("more_data"), and add them to match->data_directories. Who does not answer has none.
+ */
+void driver_find_more_data(struct engine *engine, const char *id, struct driver_match *match);
+
 void driver_match_release(struct driver_match *match);
 
 /* driver_check_refusal(match, name, err): ERROR_REFUSED where the driver says that what container ${name} holds is no whole. */

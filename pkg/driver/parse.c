@@ -217,6 +217,7 @@ static const struct member top_members[] = {
 	{"refuse", check_refusals, false},
 	{"values", check_values, false},
 	{"data", check_templates, true},
+	{"more_data", check_ready, false},
 	{"pages", check_pages, false},
 	{"state_variables", check_strings, false},
 	{"state_values", check_state_values, false},

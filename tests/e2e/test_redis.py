@@ -2,12 +2,14 @@
 
 import os
 import re
+import threading
 
 import pytest
 
-from conftest import booted
+from conftest import Box, booted
 from support.api import wait_for
 from support.cli import DAMAGED, FAILED, UNSUPPORTED
+from support.images import Images
 
 DIFFERENT = 1
 PASSWORD = "pass word'%\"secret"
@@ -35,7 +37,8 @@ class Server:
         def answers():
             state = self.container.state()
             assert state["Running"], f"{self.name} ended: {self.container.logs()[-2000:]}"
-            return "role:" in self("INFO", "replication") and "loading:0" in self("INFO", "persistence")
+            words = [self.program, *(["--user", self.user or "default"] if self.password else []), "INFO", "persistence"]
+            return "loading:0" in self.container.exec(words, check=False, env=self.environment())[1]
 
         wait_for(answers, f"{self.name} answers", 60)
         return self
@@ -327,3 +330,123 @@ def test_diff_data(box, sidesnap, image):
     assert any(line.startswith("A  key='new'") for line in lines) and any(line.startswith("D  key='key:8'") for line in lines)
     assert "10" in result.out and "3000000 bytes with digest" in result.out
     assert sidesnap.json("diff", "--data", second, third)["same"] is True
+
+
+# ---- its dump as a snapshot ----
+
+
+LOGICAL = [
+    ("redis", [], "no"),
+    ("redis", ["--appendonly", "yes"], "yes"),
+    pytest.param("redis", ["--save", ""], "no", marks=pytest.mark.database),
+    pytest.param("redis8", ["--appendonly", "yes"], "yes", marks=pytest.mark.database),
+    pytest.param("valkey", ["--appendonly", "yes", "--requirepass", "hush"], "yes", marks=pytest.mark.database),
+]
+
+
+@pytest.mark.parametrize("image, options, appendonly", LOGICAL)
+def test_logical_is_there_at_the_second_start(box, sidesnap, image, options, appendonly):
+    """A server with an append-only file reads nothing else: it is written before the first start is over."""
+    secret = "--requirepass" in options
+    server = start(
+        box, image, [*options] if options else None, login=(None, "hush") if secret else (None, None),
+        Env=["VALKEYCLI_AUTH=hush"] if secret else [],
+    )
+    fill(server, 3000)
+    wanted = digest(server)
+    tag = box.tag()
+    arguments = ["--allow-secrets"] if secret else []
+    result = sidesnap.create(server.name, tag, "--logical", *arguments)
+    assert result["consistency"] == "logical"
+    copy = server.like(booted(box.boot("copy", tag, Env=["VALKEYCLI_AUTH=hush"] if secret else [])))
+    assert digest(copy) == wanted and copy("config", "get", "appendonly").split()[1] == appendonly
+    copy("set", "after", "boot")
+    wanted = digest(copy)
+    if "--save" in options:
+        copy("save")
+    for how in ("stop", "kill"):
+        copy("save")
+        getattr(copy.container, how)()
+        copy.container.wait()
+        copy.container.start()
+        assert digest(copy.ready()) == wanted, how
+
+
+@pytest.mark.database
+def test_logical_of_another_program(box, sidesnap):
+    """Redis 7's dump in Valkey, and in Redis 8."""
+    server = start(box)
+    fill(server, 3000)
+    wanted = digest(server)
+    for image in ("redis8", "valkey"):
+        tag = box.tag()
+        command = ["--onto", box.images(image)]
+        result = sidesnap("create", server.name, "-t", tag, "--logical", *command, code=None)
+        if image == "valkey":
+            # its command is another one
+            assert result.code != 0 or "redis-server" in str(box.engine.image(tag)["Config"])
+            continue
+        assert result.code == 0, result
+        assert digest(server.like(booted(box.boot(image, tag)))) == wanted
+
+
+def test_replica(box, sidesnap):
+    """Its snapshot holds what it has; a copy follows the primary again where it can reach it."""
+    primary = start(box, word="primary")
+    fill(primary, 500)
+    address = next(iter(primary.container.inspect()["NetworkSettings"]["Networks"].values()))["IPAddress"]
+    replica = start(box, command=["redis-server", "--replicaof", address, "6379"])
+    wait_for(lambda: "master_link_status:up" in replica("info", "replication"), "it follows")
+    wanted = digest(replica)
+    tag = box.tag()
+    sidesnap.create(replica.name, tag)
+    primary("set", "later", "on the primary")
+    copy = replica.like(booted(box.boot("copy", tag)))
+    wait_for(lambda: copy("get", "later") == "on the primary", "the copy follows")
+    primary.container.stop(5)
+    alone = replica.like(booted(box.boot("alone", tag)))
+    assert digest(alone) == wanted
+
+
+@pytest.mark.database
+@pytest.mark.parametrize("image", ["redis", "redis8", "valkey"])
+@pytest.mark.parametrize("options", [[], ["--appendonly", "yes"], ["--appendonly", "yes", "--save", ""], ["--save", ""]])
+def test_under_load_and_on_the_newer_engine(box, sidesnap, newer, tmp_path, image, options):
+    """Numbered writes while snapshots are made: of each, all up to one number, and nothing behind it."""
+    server = start(box, image, options or None)
+    fill(server)
+    over = threading.Event()
+    script = "for i = 1, 20 do local n = redis.call('INCR', 'n') redis.call('SET', 'w:' .. n, n) end return redis.call('GET', 'n')"
+    done = []
+
+    def write():
+        while not over.is_set():
+            done.append(int(server("EVAL", script, 0)))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for number in range(3):
+            wait_for(lambda: len(done) > 5 * (number + 1), "it is written")
+            before = done[-1]
+            tag = box.tag()
+            sidesnap.create(server.name, tag)
+            copy = server.like(booted(box.boot(f"copy{number}", tag)))
+            last = int(copy("get", "n"))
+            # RDB is of the moment of BGSAVE, which came after the create began
+            assert last >= before and copy("exists", f"w:{last}", f"w:{last + 1}") == "1", (before, last)
+            assert copy("eval", "for i = 1, tonumber(ARGV[1]) do if redis.call('EXISTS', 'w:' .. i) == 0 then return i end end return 'all'", 0, last) == "all"
+    finally:
+        over.set()
+        thread.join()
+    path = tmp_path / "image.tar"
+    with open(path, "wb") as file:
+        box.engine.stream_to(f"/images/{tag}/get", file)
+    other = Box(newer.engine, Images(newer.engine))
+    try:
+        with open(path, "rb") as file:
+            newer.engine.load(file)
+        assert digest(server.like(booted(other.boot("copy", tag)))) == digest(copy)
+    finally:
+        newer.engine.remove_image(tag)
+        other.close()

@@ -360,6 +360,18 @@ static int plan_check_paths(const struct string_list *list, const char *option, 
 	return 0;
 }
 
+/* Whether a mount lies beside the data directories: it may hold data as well, which costs a command to find out. */
+static bool has_other_mounts(const struct target *target, const struct plan *plan)
+{
+	json_for_each(mount, json_get(target->inspect, "Mounts")) {
+		cleanup_free char *path = path_clean(json_string_or(mount, "Destination", "/"));
+
+		if (!list_touches(&plan->driver.data_directories, path, true))
+			return true;
+	}
+	return false;
+}
+
 int plan_make(const struct session *session, const struct target *target, const struct json *image,
 	      const struct create_options *options, struct plan *plan, struct error **err)
 {
@@ -374,6 +386,10 @@ int plan_make(const struct session *session, const struct target *target, const 
 			      "a driver cannot be used: %s; \"%s\" is captured "
 			      "without one",
 			      plan->driver.doubt, target->name);
+	if (json_bool(json_get(target->inspect, "State"), "Running") &&
+	    !json_bool(json_get(target->inspect, "State"), "Paused") &&
+	    has_other_mounts(target, plan))
+		driver_find_more_data(session->engine, target->id, &plan->driver);
 	json_for_each(mount, json_get(target->inspect, "Mounts"))
 		plan_mount(session, target, options, plan, mount);
 	plan_tmpfs(target, plan);
