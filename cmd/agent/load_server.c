@@ -129,6 +129,18 @@ static bool is_named(const char *word, const struct json *names)
 	return false;
 }
 
+/* A server that runs in an interpreter is told by another word of its command line. */
+static bool has_word(const struct buffer *words, const struct json *patterns)
+{
+	const char *end = words->data + words->size;
+
+	for (const char *word = words->data; word < end; word += strlen(word) + 1)
+		json_for_each(item, patterns)
+			if (text_match(json_string_or(item, NULL, ""), word))
+				return true;
+	return false;
+}
+
 static bool is_init(const char *word)
 {
 	static const char *const names[] = {"tini", "tini-static", "docker-init", "dumb-init",
@@ -161,7 +173,7 @@ static pid_t only_child(pid_t pid)
 /* An init within the image stays what it is, and its child becomes the server. */
 static bool is_server(const struct load_server *server)
 {
-	const struct json *names = json_get(server->values->load, "processes");
+	const struct json *load = server->values->load;
 	pid_t pid = server->process.pid;
 	bool result = false;
 
@@ -170,7 +182,8 @@ static bool is_server(const struct load_server *server)
 		bool goes_on = false;
 
 		if (read_words(pid, &words)) {
-			result = is_named(words.data, names);
+			result = is_named(words.data, json_get(load, "processes")) ||
+				 has_word(&words, json_get(load, "arguments"));
 			goes_on = is_init(words.data);
 		}
 		buffer_release(&words);
@@ -265,11 +278,7 @@ int load_server_await(struct load_server *server, struct error **err)
 
 		if (check_alive(server, err) < 0)
 			return -1;
-		/*
-		 * Asked again: the server may have come up between two ways, and the first that works is
-		 * the one that the driver's author prefers.
-		 */
-		if (find_way(server, &problem) == 0 && find_way(server, &problem) == 0)
+		if (find_way(server, &problem) == 0)
 			return 0;
 		if (check_alive(server, err) < 0)
 			return -1;
