@@ -226,3 +226,51 @@ def test_a_member_of_a_sharded_cluster_is_refused(box, sidesnap):
         "plain", "ferretdb", ["-c", "exec -a mongos sleep 1000"], Entrypoint=["bash"], Labels={"sidesnap.driver": "none"}
     )
     assert sidesnap.create(plain.name, box.tag())["driver"] == ""
+
+
+def test_logical_snapshot(box, sidesnap, filled):
+    """Under load; at its first boot it loads into an empty server, which is not ready before; another password."""
+    content = shell(filled, CONTENT)
+    writer = Writer(filled)
+    tag = box.tag()
+    result = sidesnap("create", filled.name, "-t", tag, "--logical", "--json", timeout=300).json()
+    assert result["driver"] == "mongodb" and result["consistency"] == "logical"
+    writer.stop()
+    name = box.name("copy")
+    sidesnap("run", tag, *environment(), "--name", name, timeout=300)
+    copy = box.container("copy")
+    assert shell(copy, CONTENT) == content
+    held = shell(copy, "print(db.getSiblingDB('app').getCollection('log').find().toArray().length)")
+    assert int(held) > 0
+    login = "db.getSiblingDB('app').auth('app', 'of the app'); print('in')"
+    assert copy.exec(["mongosh", "--eval", login]).strip() == "in"
+    copy.stop()
+    copy.start()
+    assert shell(ready(copy), CONTENT) == content
+
+
+def test_one_database(box, sidesnap, filled):
+    """--database: its collections, and nothing of the others."""
+    shell(filled, "db.getSiblingDB('other').getCollection('kept').insertMany([{_id: 1}])")
+    tag = box.tag()
+    sidesnap("create", filled.name, "-t", tag, "--database", "app", timeout=300)
+    sidesnap("run", tag, *environment(), "--name", box.name("copy"), timeout=300)
+    copy = box.container("copy")
+    names = shell(copy, "print(db.adminCommand({listDatabases: 1}).databases.map((each) => each.name).sort().join())")
+    assert names.strip() == "admin,app"
+    assert shell(copy, "print(db.getSiblingDB('app').getCollection('items').countDocuments())").strip() == str(DOCUMENTS)
+
+
+def test_what_differs_between_two_snapshots(box, sidesnap, filled):
+    first, second = box.tag(), box.tag()
+    sidesnap.create(filled.name, first)
+    shell(
+        filled,
+        "const items = db.getSiblingDB('app').getCollection('items');"
+        "items.updateMany({_id: 7}, {$set: {price: 1.5}}); items.insertMany([{_id: 'new', name: 'ключ'}]);"
+        "db.getSiblingDB('app').runCommand({delete: 'items', deletes: [{q: {_id: 9}, limit: 1}]});"
+        "db.getSiblingDB('app').runCommand({createUser: 'second', pwd: 'x', roles: []});",
+    )
+    sidesnap.create(filled.name, second)
+    result = sidesnap("diff", "--data", "--rows", "9", first, second, code=1, timeout=500)
+    assert "items" in result.out and '"new"' in result.out and "1.5" in result.out

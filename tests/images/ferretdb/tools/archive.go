@@ -56,7 +56,7 @@ func newCRC() hash.Hash64 { return crc64.New(crc64.MakeTable(crc64.ECMA)) }
 var toolOptions = map[string]int{
 	"host": value, "port": value, "username": value, "authenticationDatabase": value, "config": value,
 	"db": value, "archive": optional, "oplog": flag, "oplogReplay": flag, "drop": flag, "quiet": flag,
-	"stopOnError": flag,
+	"stopOnError": flag, "nsInclude": value,
 }
 
 // open parses the options of a tool, reads the password from --config and connects.
@@ -270,11 +270,15 @@ type target struct {
 	size    int
 	indexes []bson.D
 	ended   bool
+	left    bool // not asked for: only read
 	failed  *int
 	written *int
 }
 
 func (t *target) flush() error {
+	if t.left {
+		t.batch = nil
+	}
 	if len(t.batch) == 0 {
 		return nil
 	}
@@ -422,11 +426,18 @@ func restore(words []string) error {
 		if t.Collection == "oplog" && t.Database == "" {
 			continue
 		}
+		wanted, is := strings.CutSuffix(a.get("nsInclude", t.Database+".*"), ".*")
+		if !is {
+			return errors.New("--nsInclude: here only DATABASE.* is known")
+		}
 		t.into = client.Database(t.Database).Collection(t.Collection)
+		targets[t.Database+"."+t.Collection] = t
+		if t.left = wanted != t.Database; t.left {
+			continue
+		}
 		if err := t.prepare(a.has("drop")); err != nil {
 			return err
 		}
-		targets[t.Database+"."+t.Collection] = t
 	}
 	if a.has("oplogReplay") {
 		return errors.New("no oplog file to replay; make sure you run mongodump with --oplog")
