@@ -4,6 +4,8 @@ MongoDB's own tools (tests/images/ferretdb): docs/databases.md says what that pr
 """
 
 import json
+import os
+import re
 import threading
 import time
 
@@ -12,6 +14,7 @@ import pytest
 from conftest import booted
 from support.api import wait_for
 from support.cli import REFUSED
+from support.images import ROOT
 
 pytestmark = pytest.mark.database
 
@@ -274,3 +277,56 @@ def test_what_differs_between_two_snapshots(box, sidesnap, filled):
     sidesnap.create(filled.name, second)
     result = sidesnap("diff", "--data", "--rows", "9", first, second, code=1, timeout=500)
     assert "items" in result.out and '"new"' in result.out and "1.5" in result.out
+
+
+# A server that answers as mongod is documented to: "state" is what its replica set is like.
+FAKE = """
+const asked = [];
+sleep = () => { state.patience = (state.patience || 0) + 1; };
+const refuse = (code, text) => { throw Object.assign(new Error(text), {code: code}); };
+db = {getSiblingDB: () => ({auth: () => ({ok: 1}), runCommand: (command) => {
+  asked.push(command);
+  if (command.isMaster) return {ok: 1, ismaster: Boolean(state.primary)};
+  if (command.replSetGetConfig) return state.config ? {ok: 1, config: state.config} : refuse(state.code, 'none');
+  if (command.replSetGetStatus) return state.lost ? refuse(93, 'not a member') : {ok: 1, myState: 2};
+  if (command.replSetReconfig) {
+    if (!state.hears.includes(command.replSetReconfig.members[0].host)) refuse(103, 'no host maps to this node');
+    state.lost = false; state.primary = true;
+    return {ok: 1};
+  }
+  refuse(59, 'no such command');
+}})};
+"""
+
+
+def run_finish(container, state):
+    """The driver's own script, with a server that is made up; what it said, and what it asked to change."""
+    with open(os.path.join(ROOT, "pkg", "driver", "data", "mongodb.json")) as file:
+        driver = json.load(file)
+    values = {"login": driver["values"]["login"]["default"], "source": "admin", "port": "27017", "shell": ""}
+    script = driver["finish"]["steps"][0]["any"][1]["arguments"][-1]
+    for _ in range(2):
+        script = re.sub(r"\$\{(\w+)\}", lambda match: values[match.group(1)], script)
+    script += ";print(JSON.stringify(asked.filter((each) => each.replSetReconfig)))"
+    command = ["mongosh", "--quiet", "--eval", f"const state = {json.dumps(state)};{FAKE}{script}"]
+    code, out, err = container.exec(command, check=False, env=["MONGO_SELF=new"])
+    return code, out, err
+
+
+def test_replica_set_of_one_member_under_another_host_name(box):
+    """There is no mongod here: this is the driver's script alone, against documented answers."""
+    db = start(box)
+    config = {"_id": "rs0", "version": 3, "members": [{"_id": 0, "host": "old:27017", "priority": 1}]}
+    for state in ({"code": 76}, {"code": 94}, {"code": 59}, {"config": config, "primary": True}):
+        assert run_finish(db, state) == (0, "done\n[]\n", ""), state
+    for hears in ("new:27017", "127.0.0.1:27017"):
+        code, out, err = run_finish(db, {"config": config, "lost": True, "hears": [hears]})
+        assert code == 0 and out.startswith("done\n"), (out, err)
+        last = json.loads(out.split("\n")[1])[-1]
+        assert last["force"] is True and last["replSetReconfig"]["version"] > 3
+        assert last["replSetReconfig"]["members"] == [{"_id": 0, "host": hears, "priority": 1}]
+    code, out, err = run_finish(db, {"config": config, "lost": True, "hears": []})
+    assert code == 1 and "no host maps" in err
+    many = {**config, "members": config["members"] * 3}
+    code, out, err = run_finish(db, {"config": many, "lost": True, "hears": ["new:27017"]})
+    assert code == 1 and "3 members" in err and "by hand" in err
