@@ -14,6 +14,7 @@
 #include "base/failpoint.h"
 #include "base/memory.h"
 #include "boot.h"
+#include "execute.h"
 #include "load_file.h"
 #include "load_process.h"
 #include "load_run.h"
@@ -185,13 +186,25 @@ static char *file_path(struct loading *loading)
 	return template ? load_values_expand(&loading->values, template) : NULL;
 }
 
-/* There is no server to ask, so the first way that can be gone is the one. */
+/* There is no server to ask, so the first way that can be gone, by a program that there is, is the one. */
 static const struct json *first_way(struct loading *loading)
 {
-	json_for_each(way, json_get(loading->load, "ways"))
-		if (load_values_have(&loading->values, json_get(way, "needs")))
+	const struct json *words = json_path(loading->load, "load", "arguments");
+	const struct json *first = NULL;
+
+	json_for_each(way, json_get(loading->load, "ways")) {
+		cleanup_free char *program = NULL;
+
+		if (!load_values_have(&loading->values, json_get(way, "needs")))
+			continue;
+		first = first ? first : way;
+		loading->values.way = way;
+		program = load_values_expand(&loading->values,
+					     json_string_or(json_first(words), NULL, ""));
+		if (program && execute_finds(program))
 			return way;
-	return NULL;
+	}
+	return first;
 }
 
 static int load_before(struct loading *loading, struct error **err)

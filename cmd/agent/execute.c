@@ -4,7 +4,6 @@
 #include "execute.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +63,27 @@ int execute_quietly(char **arguments)
 		next += size + 1;
 	}
 	return number;
+}
+
+bool execute_finds(const char *command)
+{
+	const char *next = getenv("PATH");
+
+	if (strchr(command, '/'))
+		return access(command, X_OK) == 0;
+	if (!next || !*next)
+		next = DEFAULT_PATH;
+	for (bool is_last = false; *command && !is_last;) {
+		size_t size = strcspn(next, ":");
+		cleanup_free char *path =
+			memory_printf("%.*s/%s", (int)size, size ? next : "", command);
+
+		if (access(path, X_OK) == 0)
+			return true;
+		is_last = !next[size];
+		next += size + 1;
+	}
+	return false;
 }
 
 int execute_command(char **arguments)

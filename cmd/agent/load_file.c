@@ -16,10 +16,21 @@
 #include "tree/beneath.h"
 #include "tree/restore/restore.h"
 
-/* The place, and where in it; NULL: in none. */
-static const struct boot_place *find_place(const struct boot *boot, const char *path,
-					   const char **below)
+/* For tools that want their directory empty: beside the packs, in the container's own layer. */
+static bool is_beside_store(const char *path)
 {
+	return strcmp(path, STORE_DIRECTORY "/load") == 0;
+}
+
+/* The place, and where in it; NULL: in none. ${store} is filled where it is beside the packs. */
+static const struct boot_place *find_place(const struct boot *boot, const char *path,
+					   struct boot_place *store, const char **below)
+{
+	if (is_beside_store(path)) {
+		*store = (struct boot_place){.path = STORE_DIRECTORY, .fd = boot->store_fd};
+		*below = path_below(path, STORE_DIRECTORY);
+		return store;
+	}
 	for (size_t i = 0; i < boot->place_count; i++) {
 		const struct boot_place *place = &boot->places[i];
 
@@ -47,6 +58,14 @@ static int inherit_owner(int directory_fd, int fd, struct error **err)
 	return fchown(fd, above.st_uid, above.st_gid) < 0
 		       ? error_set_errno(err, errno, "cannot give the dump to its server's user")
 		       : 0;
+}
+
+/* Its reader is a child of ours, without what only boot may. */
+static int give_to_us(int fd, struct error **err)
+{
+	if (fchmod(fd, 0600) < 0 || fchown(fd, getuid(), getgid()) < 0)
+		return error_set_errno(err, errno, "cannot give the dump to the one who reads it");
+	return 0;
 }
 
 /* The directory of the last component, whose name is in *name; -1 with errno or *err. */
@@ -91,17 +110,23 @@ int load_file_write(const struct boot *boot, const char *path, struct dump_reade
 		    struct error **err)
 {
 	const char *below, *name;
-	const struct boot_place *place = find_place(boot, path, &below);
+	struct boot_place store;
+	const struct boot_place *place = find_place(boot, path, &store, &below);
 	cleanup_fd int directory_fd = -1, fd = -1;
+	int result;
 
 	if (!place)
 		return not_ours(path, err);
+	/* A start that was cut off has left one: nobody clears this directory. */
+	if (place == &store && unlinkat(store.fd, below, 0) < 0 && errno != ENOENT)
+		return error_set_errno(err, errno, "cannot remove \"%s\"", path);
 	directory_fd = open_directory(place, below, true, &name, err);
 	if (directory_fd >= 0)
 		fd = beneath_open(directory_fd, name, O_WRONLY | O_CREAT | O_EXCL, 0640);
 	if (fd < 0)
 		return err && *err ? -1 : error_set_errno(err, errno, "cannot make \"%s\"", path);
-	if (inherit_owner(directory_fd, fd, err) < 0 || copy(fd, dump, err) < 0)
+	result = place == &store ? give_to_us(fd, err) : inherit_owner(directory_fd, fd, err);
+	if (result < 0 || copy(fd, dump, err) < 0)
 		return -1;
 	return fsync(directory_fd) < 0 ? error_set_errno(err, errno, "cannot sync \"%s\"", path)
 				       : 0;
@@ -110,7 +135,8 @@ int load_file_write(const struct boot *boot, const char *path, struct dump_reade
 int load_file_remove(const struct boot *boot, const char *path, struct error **err)
 {
 	const char *below, *name;
-	const struct boot_place *place = find_place(boot, path, &below);
+	struct boot_place store;
+	const struct boot_place *place = find_place(boot, path, &store, &below);
 	cleanup_fd int directory_fd = -1, fd = -1;
 
 	if (!place)

@@ -11,7 +11,8 @@
 
 /*
  * load_file_write(boot, path, dump, err):
- * Below a place that the dump's tree fills, with the owner of the directory that it is in;
+ * "/.sidesnap/load", for tools that want the service's directory empty, which then is of the user that
+ * boot runs as; else below a place that the dump's tree fills, with the owner of the directory that it is in;
  * directories that are missing are made likewise. No link is followed. Synced.
  */
 int load_file_write(const struct boot *boot, const char *path, struct dump_reader *dump,

@@ -8,6 +8,7 @@ import pytest
 
 from conftest import Box, booted
 from support.api import wait_for
+from support.cli import FAILED
 from support.images import Images
 from support.servers import Writer, address, move
 
@@ -180,3 +181,29 @@ def test_data_directory_by_option(box, sidesnap):
     result = sidesnap.create(server.name, tag)
     assert result["driver"] == "etcd"
     assert dump(ready(booted(box.boot("copy", tag)))) == dump(server)
+
+
+@pytest.mark.database
+def test_logical_and_onto_a_newer_etcd(box, sidesnap, server):
+    """etcd's own snapshot, restored before the server starts: here by the same version and by 3.5."""
+    before = dump(server)
+    tag = box.tag()
+    result = sidesnap.create(server.name, tag, "--logical", timeout=300)
+    assert result["consistency"] == "logical" and result["driver"] == "etcd"
+    copy = ready(booted(box.boot("copy", tag), timeout=120))
+    assert dump(copy) == before
+    assert copy.exec("ls -A /.sidesnap").split().count("load") == 0
+    copy.stop(10)
+    copy.start()
+    assert dump(ready(booted(copy))) == before
+    onto = box.tag()
+    sidesnap.create(server.name, onto, "--logical", "--onto", box.images("etcd35"), timeout=300)
+    newer = ready(booted(box.boot("newer", onto), timeout=120))
+    assert "3.5" in newer.exec(["etcdctl", "version"]) and dump(newer) == before
+
+
+@pytest.mark.database
+def test_a_dump_without_a_shell_is_refused_with_a_reason(box, sidesnap, tmp_path):
+    server = start(box, "etcd-bare", [(box.volume("data"), "/var/lib/etcd")])
+    sidesnap.fails(FAILED, "dump", server.name, "-o", tmp_path / "x", says="sh")
+    assert not list(tmp_path.iterdir())

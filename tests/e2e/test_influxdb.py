@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import tarfile
 import urllib.parse
 
 import pytest
@@ -142,3 +143,19 @@ def test_reset_replace_undo(box, sidesnap, server):
     sidesnap("undo", server.name, "--yes")
     assert dump(ready(box.container("influx"))) == changed
 
+
+
+def test_logical_and_load(box, sidesnap, server, tmp_path):
+    """influxd's portable backup: points, retention policies and continuous queries, not users."""
+    before = dump(server)
+    tag = box.tag()
+    assert sidesnap.create(server.name, tag, "--logical", timeout=300)["consistency"] == "logical"
+    copy = ready(booted(box.boot("copy", tag, Env=ENVIRONMENT), timeout=120))
+    assert dump(copy) == before
+    file = tmp_path / "influx.tar"
+    sidesnap("dump", server.name, "-o", file)
+    with tarfile.open(file) as whole:
+        assert whole.getnames()[0].endswith(".manifest")
+    Client(server).ask("DROP MEASUREMENT wetter")
+    sidesnap("load", server.name, "-i", file, "--yes", "--no-safety", timeout=300)
+    assert dump(server) == before

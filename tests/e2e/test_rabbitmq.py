@@ -158,3 +158,20 @@ def test_a_copy_beside_the_original(box, sidesnap, server):
     assert sidesnap.create(copy.name, second)["driver"] == "rabbitmq"
     grandchild = ready(booted(box.boot("grandchild", second)))
     assert "berta" in tool(grandchild, "list_users")
+
+
+def test_definitions_logically(box, sidesnap, server, tmp_path):
+    """Users, permissions, policies and queues; no message, which the file's name says."""
+    before = definitions(server)
+    tag = box.tag()
+    assert sidesnap.create(server.name, tag, "--logical", timeout=300)["consistency"] == "logical"
+    assert "definitions-without-messages" in sidesnap("show", tag).out
+    copy = ready(booted(box.boot("copy", tag, wait=False), timeout=180))
+    assert definitions(copy) == before
+    assert queues(copy) == {name: 0 for name in QUEUES}
+    client(copy).close()
+    file = tmp_path / "definitions.json"
+    sidesnap("dump", server.name, "-o", file)
+    tool(server, "delete_user", "anna")
+    sidesnap("load", server.name, "-i", file, "--yes", "--no-safety", timeout=300)
+    assert definitions(server) == before

@@ -92,7 +92,7 @@ if [ "$1" = slapd ]; then
 			for file in /docker-entrypoint-initdb.d/*.ldif; do
 				[ ! -e "$file" ] || { cat "$file"; echo; }
 			done
-		} | slapadd -n 1 -F /etc/ldap/slapd.d
+		} | slapadd -q -n 1 -F /etc/ldap/slapd.d
 	fi
 	chown -R openldap:openldap /var/lib/ldap /etc/ldap/slapd.d /var/run/slapd
 	unset LDAP_ADMIN_PASSWORD LDAP_CONFIG_PASSWORD
