@@ -38,6 +38,12 @@ const struct option create_options_table[] = {
 	 .value = "IMAGE",
 	 .help = "a dump, to be loaded in this image, as one of a newer version (implies "
 		 "--logical)"},
+	{.name = "mask",
+	 .type = OPTION_TEXT,
+	 .value = "FILE",
+	 .help = "run these statements on a copy, and snapshot what the database holds then; nothing "
+		 "of what was there before is in it (implies --logical)",
+	 .completion = COMPLETE_FILES},
 	{.name = "image-command",
 	 .help = "record the image's command and health check, not the container's"},
 	{.name = "with-env",
@@ -141,14 +147,19 @@ static void report(const struct command *command, const struct json *result)
 
 int verb_create_run(struct command *command, struct json **result, struct error **err)
 {
+	const char *mask = options_text(&command->options, "mask");
 	struct create_options options;
 	int status;
 
 	options_from(command, &options);
-	if (options.stopped && options.live)
+	if (mask && options_has(&command->options, "dry-run"))
+		status = error_set(err, ERROR_USAGE, "--mask and --dry-run exclude each other");
+	else if (options.stopped && options.live)
 		status = error_set(err, ERROR_USAGE, "--stopped and --live exclude each other");
 	else if (options_has(&command->options, "dry-run"))
 		status = snapshot_plan(&command->session, &options, result, err);
+	else if (mask)
+		status = snapshot_create_masked(&command->session, &options, mask, result, err);
 	else
 		status = snapshot_create(&command->session, &options, result, err);
 	if (status == 0 && !options_has(&command->options, "dry-run"))

@@ -256,9 +256,10 @@ static int try_way(struct access *access, const struct json *way, struct error *
 	return 0;
 }
 
-struct access *access_open(struct engine *engine, const char *id, const struct driver *driver,
+struct access *access_open(struct engine *engine, const char *id, const struct driver_match *match,
 			   struct error **err)
 {
+	const struct driver *driver = match->driver;
 	CLEANUP(cleanup_access_free) struct access *access = memory_zalloc(sizeof(*access));
 	const char *title = json_string_or(driver->definition, "title", driver->name);
 	cleanup_error struct error *why = NULL;
@@ -275,6 +276,7 @@ struct access *access_open(struct engine *engine, const char *id, const struct d
 	}
 	if (values_open(&access->values, engine, access->id, driver->definition, err) < 0)
 		return NULL;
+	values_borrow(&access->values, match->lender);
 	/* The place of what is to come; a value of the container never takes it. */
 	values_set(&access->values, "database", NULL);
 	values_set(&access->values, "statement", NULL);

@@ -15,11 +15,11 @@
 struct access;
 
 /*
- * access_open(engine, id, driver, err):
- * Try the driver's ways, in order. ${engine} and ${driver} must outlive the result. ERROR_FAILED with
+ * access_open(engine, id, match, err):
+ * Try the driver's ways, in order. ${engine} and ${match}, which has a driver, must outlive the result. ERROR_FAILED with
  * what the last one said where none works; ERROR_UNSUPPORTED where the driver has none.
  */
-struct access *access_open(struct engine *engine, const char *id, const struct driver *driver,
+struct access *access_open(struct engine *engine, const char *id, const struct driver_match *match,
 			   struct error **err);
 void access_free(struct access *access); /* NULL ok */
 CLEANUP_DEFINE(struct access, access_free)

@@ -263,6 +263,7 @@ int driver_prepare(struct engine *engine, const char *id, const struct driver_ma
 		return 0;
 	if (values_open(&values, engine, id, definition, err) < 0)
 		return -1;
+	values_borrow(&values, match->lender);
 	result = command_steps(&values, steps, err);
 	if (result < 0)
 		error_hint(err,

@@ -52,7 +52,7 @@ struct compare *compare_open(struct engine *engine, const char *id,
 	CLEANUP(cleanup_compare_free) struct compare *compare = memory_zalloc(sizeof(*compare));
 
 	compare->definition = json_get(match->driver->definition, "compare");
-	compare->access = access_open(engine, id, match->driver, err);
+	compare->access = access_open(engine, id, match, err);
 	return compare->access ? STEAL_POINTER(compare) : NULL;
 }
 

@@ -44,6 +44,7 @@ void driver_match_release(struct driver_match *match)
 	string_list_release(&match->hosts);
 	string_list_release(&match->guards);
 	free(match->doubt);
+	free(match->lender);
 	memset(match, 0, sizeof(*match));
 }
 

@@ -41,6 +41,11 @@ struct driver_match {
 	bool idle; /* the container runs, but no process of the database does: nothing to prepare */
 	const char *
 		refusal; /* why it must not be captured; borrowed from the driver; NULL: it may be */
+	/*
+	 * Id of the container whose secrets are asked for where this one has none: what was booted from a
+	 * snapshot lacks its variables and secret files. NULL: nobody's. Owned.
+	 */
+	char *lender;
 };
 
 /*

@@ -81,7 +81,7 @@ struct dump *driver_dump_open(struct engine *engine, const char *id,
 		dump_check_new(match->driver, database ? DUMP_OF_DATABASE : DUMP_OF_SERVER, err);
 	if (!dump->check)
 		return NULL;
-	dump->access = access_open(engine, id, match->driver, err);
+	dump->access = access_open(engine, id, match, err);
 	if (!dump->access || begin(dump, database, err) < 0) {
 		error_prefix(err, "cannot dump %s", dump->title);
 		return NULL;

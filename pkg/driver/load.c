@@ -106,7 +106,7 @@ static struct load *open_member(struct engine *engine, const char *id,
 
 	if (!load)
 		return NULL;
-	load->access = access_open(engine, id, match->driver, err);
+	load->access = access_open(engine, id, match, err);
 	if (load->access)
 		access_set_database(load->access, database);
 	if (!load->access || start(load, name, err) < 0) {

@@ -32,6 +32,7 @@ int driver_ready(struct engine *engine, const char *id, const struct driver_matc
 		return error_set(err, ERROR_UNSUPPORTED, "the driver has no probe");
 	if (values_open(&values, engine, id, definition, err) < 0)
 		return -1;
+	values_borrow(&values, match->lender);
 	buffer_init(&output, 65536);
 	json_for_each(command, commands) {
 		cleanup_error struct error *problem = NULL;

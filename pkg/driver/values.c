@@ -190,8 +190,16 @@ int values_open(struct values *values, struct engine *engine, const char *id,
 	return 0;
 }
 
+void values_borrow(struct values *values, const char *lender)
+{
+	values->lender = lender;
+}
+
 void values_release(struct values *values)
 {
+	if (values->lent)
+		values_release(values->lent);
+	free(values->lent);
 	json_free(values->inspect);
 	json_free(values->found);
 	string_list_release(&values->words);
@@ -424,6 +432,25 @@ static char *first_of(struct values *values, const struct json *value, enum valu
 	return found;
 }
 
+/* One that does not run lends what its inspect says. */
+static char *from_lender(struct values *values, const char *name)
+{
+	if (!values->lender || !values->engine)
+		return NULL;
+	if (!values->lent) {
+		CLEANUP(cleanup_json_free)
+		struct json *inspect = container_inspect(values->engine, values->lender, NULL);
+
+		values->lent = memory_zalloc(sizeof(*values->lent));
+		values_from(values->lent, inspect, NULL, values->definition);
+		if (json_bool(json_get(inspect, "State"), "Running")) {
+			values->lent->engine = values->engine;
+			values->lent->id = values->lender;
+		}
+	}
+	return values_get(values->lent, name);
+}
+
 static char *look_up(struct values *values, const char *name, const struct json *value,
 		     enum value_source *source, unsigned depth)
 {
@@ -436,6 +463,8 @@ static char *look_up(struct values *values, const char *name, const struct json 
 		found = from_words(values, json_get(value, "words"));
 	if (!found)
 		found = first_of(values, value, source, depth);
+	if (!found && json_bool(value, "secret"))
+		found = from_lender(values, name);
 	if (!found && json_string(value, "default")) {
 		*source = VALUE_DEFAULT;
 		found = expand(values, json_string(value, "default"), depth);

@@ -22,6 +22,9 @@ struct values {
 	struct json *found;	    /* what was looked up so far; null: the container has none */
 	/* No file of the container is read: a value that may stand in one is its default. */
 	bool is_guessing;
+	const char
+		*lender; /* id of another container, for secrets that this one lacks; NULL: none */
+	struct values *lent; /* what was found there; NULL: nobody has looked yet */
 };
 
 /*
@@ -37,6 +40,9 @@ void values_from(struct values *values, const struct json *inspect, const struct
 		 const struct json *definition);
 
 void values_release(struct values *values);
+
+/* values_borrow(values, lender): Secrets that the container lacks are those of ${lender}, an id, borrowed; NULL ok. */
+void values_borrow(struct values *values, const char *lender);
 
 /* values_get(values, name): To be freed; NULL where the container has none. "" is a value. */
 char *values_get(struct values *values, const char *name);

@@ -13,6 +13,15 @@
 #include "snapshot/keep.h"
 #include "snapshot/session.h"
 
+struct driver_match;
+
+/* A masked snapshot: what is dumped instead of the target's own database. */
+struct create_masked {
+	const char *container; /* id of the scratch container */
+	const struct driver_match *driver;
+	const char *name; /* of the file of statements, for a label */
+};
+
 struct create_options {
 	const char *target;
 	const char *reference; /* -t; NULL: the default tag */
@@ -22,6 +31,11 @@ struct create_options {
 	bool logical;	       /* --logical: the database as its own dump; so with the next two */
 	const char *database;  /* --database: of that one alone; NULL: the whole server */
 	const char *onto;      /* --onto: the image to be loaded in; NULL: the target's own */
+	/*
+	 * Nothing but the dump of that is captured, and it begins a lineage of its own; with onto. NULL: it is
+	 * none. Set by snapshot_create_masked().
+	 */
+	const struct create_masked *masked;
 	bool image_command;
 	bool allow_overlay_volume;
 	bool force;
@@ -52,6 +66,16 @@ struct create_options {
  */
 int snapshot_create(struct session *session, const struct create_options *options,
 		    struct json **result, struct error **err);
+
+/*
+ * snapshot_create_masked(session, options, path, result, err): create --mask.
+ * The target as it is now is booted in a scratch container without a network, the statements in the file
+ * ${path} are run there by the database's own client, and only when all of them succeeded, what the
+ * database holds then is dumped into a snapshot that stands on the plain image: nothing of what was
+ * there before is in any of its layers. As snapshot_create(), with "masked": the file's name.
+ */
+int snapshot_create_masked(struct session *session, const struct create_options *options,
+			   const char *path, struct json **result, struct error **err);
 
 /*
  * snapshot_plan(session, options, result, err): --dry-run.

@@ -13,14 +13,12 @@
 #include "snapshot/compare/data_schema.h"
 #include "snapshot/compare/data_table.h"
 #include "snapshot/compare/ends.h"
-#include "snapshot/helper/helper.h"
 #include "snapshot/helper/scratch.h"
 #include "snapshot/labels.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/compare/text_diff.h"
 
 #define READY_TIMEOUT_MS 600000
-#define SPACE_KEPT (1ULL << 30)
 
 struct side {
 	struct end end;
@@ -78,32 +76,10 @@ static int check_driver(const struct session *session, const struct end *end, st
 	return result;
 }
 
-/* The engine's free bytes, as a helper sees them; it executes nothing of the image. */
-static int ask_free_space(const struct session *session, const char *image, uint64_t *bytes,
-			  struct error **err)
-{
-	const struct helper_specification specification = {.image = image, .purpose = "measure"};
-	CLEANUP(cleanup_helper_free)
-	struct helper *helper = helper_create(session, &specification, err);
-	CLEANUP(cleanup_json_free) struct json *job = json_new_object(), *done = NULL;
-
-	if (!helper)
-		return -1;
-	json_set_string(job, "operation", "measure");
-	json_set_array(job, "trees");
-	json_set_int(job, "min_free", 0);
-	if (helper_start(helper, job, NULL, err) < 0 ||
-	    helper_wait(helper, WIRE_DONE, &done, err) < 0)
-		return -1;
-	*bytes = (uint64_t)json_int(done, "free");
-	return helper_close(helper, err);
-}
-
-/* What is on the engine's disk besides must not meet a full one because of a comparison. */
 static int check_space(const struct diff_data *diff, struct error **err)
 {
 	const struct end *one = &diff->sides[diff->sides[0].end.image ? 0 : 1].end;
-	uint64_t needed = 0, available = 0;
+	uint64_t needed = 0;
 
 	for (size_t i = 0; i < 2; i++) {
 		const struct end *end = diff->sides[i].end.image ? &diff->sides[i].end : one;
@@ -112,20 +88,7 @@ static int check_space(const struct diff_data *diff, struct error **err)
 		text_parse_uint(snapshot_label(end->image, LABEL_BYTES), UINT64_MAX / 4, &bytes);
 		needed += bytes;
 	}
-	if (ask_free_space(diff->place.session, end_image(one), &available, err) < 0)
-		return error_prefix(err, "cannot ask for the engine's free space");
-	if (available >= needed + SPACE_KEPT)
-		return 0;
-	{
-		cleanup_free char *wanted = text_format_size(needed);
-		cleanup_free char *left = text_format_size(available);
-
-		error_set(err, ERROR_NO_SPACE,
-			  "booting both takes up to %s; the engine's disk has %s left, of which 1 "
-			  "GiB is to stay free",
-			  wanted, left);
-	}
-	return error_hint(err, "make room at the engine: sidesnap prune, docker system df");
+	return scratch_check_room(diff->place.session, end_image(one), needed, err);
 }
 
 struct making {
@@ -143,7 +106,8 @@ static int boot_made(void *context, const struct json *made, struct error **err)
 	if (!image)
 		return -1;
 	failpoint("diff/made");
-	making->side->scratch = scratch_start(making->session, image, json_string(made, "id"), err);
+	making->side->scratch = scratch_start(making->session, image, json_string(made, "id"),
+					      making->side->end.target.inspect, err);
 	return making->side->scratch ? 0 : -1;
 }
 
@@ -165,12 +129,15 @@ static int boot_container(struct session *session, struct side *side, struct err
 	return snapshot_create(session, &options, &made, err);
 }
 
-static int boot(struct session *session, struct side *side, struct error **err)
+/* ${other}: it may be a container of the same database, whose secrets open both. */
+static int boot(struct session *session, struct side *side, const struct side *other,
+		struct error **err)
 {
 	if (!side->end.image)
 		return boot_container(session, side, err);
 	progress_phase(session->progress, "starting \"%s\"", side->end.name);
-	side->scratch = scratch_start(session, side->end.image, NULL, err);
+	side->scratch = scratch_start(session, side->end.image, NULL,
+				      other->end.image ? NULL : other->end.target.inspect, err);
 	return side->scratch ? 0 : error_prefix(err, "\"%s\"", side->end.name);
 }
 
@@ -197,8 +164,9 @@ static int boot_both(struct diff_data *diff, struct error **err)
 	uint64_t timeout_ms = diff->place.options->timeout_ms;
 	size_t first = diff->sides[1].end.image ? 0 : 1;
 
-	if (check_space(diff, err) < 0 || boot(session, &diff->sides[first], err) < 0 ||
-	    boot(session, &diff->sides[1 - first], err) < 0)
+	if (check_space(diff, err) < 0 ||
+	    boot(session, &diff->sides[first], &diff->sides[1 - first], err) < 0 ||
+	    boot(session, &diff->sides[1 - first], &diff->sides[first], err) < 0)
 		return -1;
 	for (size_t i = 0; i < 2; i++)
 		if (enter(session, &diff->sides[i], timeout_ms ? timeout_ms : READY_TIMEOUT_MS,

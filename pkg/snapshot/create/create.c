@@ -539,6 +539,8 @@ static struct json *make_result(const struct create *create, const char *image,
 			 : json_new_object());
 	json_set(result, "not_captured", json_copy(create->plan.not_captured));
 	json_set(result, "dump", describe_dump(create));
+	json_set_string(result, "masked",
+			create->options->masked ? create->options->masked->name : "");
 	json_set(result, "frozen", create_container_names(create, &create->freeze.ids));
 	list = json_set_array(result, "omitted_variables");
 	for (size_t i = 0; i < create->omitted.count; i++)

@@ -168,7 +168,10 @@ int create_move_onto(struct create *create, struct error **err)
 		return -1;
 	before = json_get(create->image, "Config");
 	config = json_copy(json_get(image, "Config"));
-	json_set_string(config, "Image", create->options->onto);
+	json_set_string(config, "Image",
+			strcmp(create->options->onto, create->target.image_id) == 0
+				? json_string_or(now, "Image", "")
+				: create->options->onto);
 	if (!create->options->image_command) {
 		keep_changed(config, before, now, "Cmd");
 		keep_changed(config, before, now, "Healthcheck");
@@ -195,6 +198,17 @@ int create_move_onto(struct create *create, struct error **err)
 
 /* ---- what a boot is told ---- */
 
+/* Whose database is dumped. */
+static const char *dumped_container(const struct create *create)
+{
+	return create->options->masked ? create->options->masked->container : create->target.id;
+}
+
+static const struct driver_match *dumped_driver(const struct create *create)
+{
+	return create->options->masked ? create->options->masked->driver : &create->plan.driver;
+}
+
 int create_check_logical(struct create *create, struct error **err)
 {
 	const struct driver_match *driver = &create->plan.driver;
@@ -212,7 +226,8 @@ int create_check_logical(struct create *create, struct error **err)
 				       "=NAME on the container says which it is; without --logical "
 				       "its files are captured as they are");
 	}
-	if (!create->target.running || create->target.paused || driver->idle) {
+	if (!options->masked &&
+	    (!create->target.running || create->target.paused || driver->idle)) {
 		error_set(err, ERROR_REFUSED, "%s does not run in container \"%s\"%s",
 			  driver->driver->name, name,
 			  create->target.paused ? ", which is paused" : "");
@@ -222,8 +237,8 @@ int create_check_logical(struct create *create, struct error **err)
 				  create->target.paused ? "thaw it: docker unpause" : "start it");
 	}
 	if (driver_dumps(driver, options->database != NULL)) {
-		create->load = driver_load_json(create->session->engine, create->target.id, driver,
-						options->database, err);
+		create->load = driver_load_json(create->session->engine, dumped_container(create),
+						dumped_driver(create), options->database, err);
 		return create->load ? 0 : -1;
 	}
 	error_set(err, ERROR_UNSUPPORTED, "%s cannot dump %s", driver->driver->name,
@@ -261,14 +276,15 @@ static int stream(struct create *create, struct dump *dump, struct error **err)
 
 int create_dump(struct create *create, struct error **err)
 {
-	const struct driver_match *driver = &create->plan.driver;
+	const struct driver_match *driver = dumped_driver(create);
 	const char *database = create->options->database;
 	CLEANUP(cleanup_driver_dump_free) struct dump *dump = NULL;
 
 	progress_phase(create->session->progress, "dumping %s", text_or(database, "the server"));
 	free(create->identity.created);
 	create->identity.created = clock_format(clock_now());
-	dump = driver_dump_open(create->session->engine, create->target.id, driver, database, err);
+	dump = driver_dump_open(create->session->engine, dumped_container(create), driver, database,
+				err);
 	if (!dump || stream(create, dump, err) < 0)
 		return error_prefix(err, "cannot dump %s of container \"%s\"", driver->driver->name,
 				    create->target.name);

@@ -300,8 +300,12 @@ int create_prepare(struct create *create, bool capture, struct error **err)
 		return -1;
 	command_environment(create->subject, create->image, create->options, &create->plan.driver,
 			    &create->environment, &create->omitted);
-	facts = (struct identity_facts){create->subject, create->image, &create->plan,
-					&create->environment, create->options->database};
+	facts = (struct identity_facts){create->subject,
+					create->image,
+					&create->plan,
+					&create->environment,
+					create->options->database,
+					create->options->masked != NULL};
 	return identity_find(session, &facts, &create->identity, err);
 }
 

@@ -323,8 +323,8 @@ int identity_find(const struct session *session, const struct identity_facts *fa
 	images = identity->images = origin_images(session, err);
 	if (!images)
 		return -1;
-	last = newest(images, same_container, target);
-	sibling = newest(images, same_service, target);
+	last = facts->is_apart ? NULL : newest(images, same_container, target);
+	sibling = facts->is_apart ? NULL : newest(images, same_service, target);
 	identity->id = text_random_hex(16);
 	identity->created = clock_format(clock_now());
 	labels = last ? json_get(last, "Labels") : from_snapshot ? image_labels : NULL;
@@ -337,7 +337,7 @@ int identity_find(const struct session *session, const struct identity_facts *fa
 		free(identity->lineage);
 		identity->lineage = text_random_hex(16);
 	}
-	base = choose_base(session, images, facts);
+	base = facts->is_apart ? NULL : choose_base(session, images, facts);
 	identity->base = memory_strdup(base ? json_string(base, "Id") : target->image_id);
 	identity->base_trees = images_label_json(json_get(base, "Labels"), LABEL_TREES);
 	return 0;

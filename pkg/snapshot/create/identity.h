@@ -29,6 +29,7 @@ struct identity_facts {
 	const struct string_list *environment; /* "NAME=VALUE" that the new snapshot will have */
 	const char
 		*database; /* of a dump: of that one alone; NULL: of the whole server, or no dump */
+	bool is_apart;	   /* no state of the target's: a lineage of its own, on the plain image */
 };
 
 /*

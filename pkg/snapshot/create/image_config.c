@@ -71,18 +71,20 @@ static void set_not_captured(struct json *labels, const struct json *all)
 	set_json(labels, LABEL_NOT_CAPTURED, some);
 }
 
+/* A masked one is the state of no container: none shall be taken to have come from it. */
 static void source_labels(const struct image_facts *facts, struct json *labels)
 {
+	bool is_apart = facts->options->masked != NULL;
 	const struct target *target = facts->target;
 	const struct json *config = json_get(target->inspect, "Config");
 
 	json_set_string(labels, LABEL_CONTAINER, target->name);
-	json_set_string(labels, LABEL_CONTAINER_ID, target->id);
+	json_set_string(labels, LABEL_CONTAINER_ID, is_apart ? "" : target->id);
 	json_set_string(labels, LABEL_IMAGE, json_string_or(config, "Image", ""));
 	json_set_string(labels, LABEL_IMAGE_ID, target->image_id);
 	json_set_string(labels, LABEL_DIGEST, repository_digest(facts->image));
-	json_set_string(labels, LABEL_PROJECT, text_or(target->project, ""));
-	json_set_string(labels, LABEL_SERVICE, text_or(target->service, ""));
+	json_set_string(labels, LABEL_PROJECT, is_apart ? "" : text_or(target->project, ""));
+	json_set_string(labels, LABEL_SERVICE, is_apart ? "" : text_or(target->service, ""));
 }
 
 void image_config_set_title(struct json *labels, const char *title, const char *container)
@@ -155,6 +157,8 @@ static struct json *make_labels(const struct image_facts *facts)
 	set_size(labels, LABEL_FORMAT,
 		 facts->plan->dump_paths.count ? MANIFEST_FORMAT : MANIFEST_FORMAT_PLAIN);
 	json_set_string(labels, LABEL_DATABASE, text_or(facts->options->database, ""));
+	json_set_string(labels, LABEL_MASKED,
+			facts->options->masked ? facts->options->masked->name : "");
 	json_set_string(labels, LABEL_ID, facts->identity->id);
 	json_set_string(labels, LABEL_PARENT, facts->identity->parent);
 	json_set_string(labels, LABEL_ANCESTORS, facts->identity->ancestors);

@@ -250,16 +250,24 @@ static bool take_data_paths(struct plan *plan, const struct plan_tree *tree)
 }
 
 /* What the dump stands for is not captured as files. */
-static void plan_take_out_data(struct plan *plan)
+static void plan_take_out_data(const struct create_options *options, struct plan *plan)
 {
 	const struct string_list *data = &plan->driver.data_directories;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < plan->count; i++) {
-		if (take_data_paths(plan, &plan->trees[i]))
-			plan_tree_release(&plan->trees[i]);
-		else
+		bool is_taken = take_data_paths(plan, &plan->trees[i]);
+
+		if (!is_taken && !options->masked) {
 			plan->trees[kept++] = plan->trees[i];
+			continue;
+		}
+		/* Statements mask what is in the database, nothing else. */
+		for (size_t p = 0; !is_taken && p < plan->trees[i].paths.count; p++)
+			plan_not_captured(plan, plan->trees[i].paths.items[p],
+					  tree_kind_name(plan->trees[i].kind),
+					  "a masked snapshot holds nothing but the database");
+		plan_tree_release(&plan->trees[i]);
 	}
 	plan->count = kept;
 	/* in the container's own layer */
@@ -394,7 +402,7 @@ int plan_make(const struct session *session, const struct target *target, const 
 		plan_mount(session, target, options, plan, mount);
 	plan_tmpfs(target, plan);
 	if (plan_is_logical(options))
-		plan_take_out_data(plan);
+		plan_take_out_data(options, plan);
 	plan_excluded(options, plan);
 	plan_details(options, plan);
 	return plan_check_included(target, options, plan, err);

@@ -10,6 +10,7 @@
 #include "base/failpoint.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "snapshot/helper/helper.h"
 #include "snapshot/helper/owner.h"
 #include "snapshot/helper/helper_lock.h"
 #include "snapshot/labels.h"
@@ -22,6 +23,7 @@
 /* When memory runs out, this is what is to end: proc(5), oom_score_adj. */
 #define OOM_SCORE 500
 #define PROCESSES_MAX 4096
+#define SPACE_KEPT (1ULL << 30)
 
 struct scratch {
 	const struct session *session;
@@ -57,9 +59,18 @@ static struct json *host_config(void)
 	return host;
 }
 
+/* What people have told of the database, "sidesnap.driver" and below. */
+static void copy_driver_labels(const struct json *source, struct json *labels)
+{
+	json_for_each(label, json_path(source, "Config", "Labels"))
+		if (strcmp(json_key(label), LABEL_DRIVER_OVERRIDE) == 0 ||
+		    text_has_prefix(json_key(label), LABEL_DRIVER_OVERRIDE "."))
+			json_set_string(labels, json_key(label), json_string_or(label, NULL, ""));
+}
+
 /* No secret of the source's is in an image: some servers let in who has none when they are told so. */
-static int set_command(const struct session *session, const struct json *image, struct json *body,
-		       struct error **err)
+static int set_command(const struct session *session, const struct json *image,
+		       const struct json *source, struct json *body, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *like = json_new_object();
 	CLEANUP(driver_match_release) struct driver_match match;
@@ -67,6 +78,7 @@ static int set_command(const struct session *session, const struct json *image, 
 	struct json *command;
 
 	json_set(like, "Config", json_copy(config));
+	copy_driver_labels(source, json_get(json_get(like, "Config"), "Labels"));
 	if (driver_detect(session->engine, like, image, &match, err) < 0)
 		return -1;
 	arguments = match.driver
@@ -83,7 +95,7 @@ static int set_command(const struct session *session, const struct json *image, 
 }
 
 static struct json *create_body(const struct session *session, const struct json *image,
-				const char *nonce, const char *makes)
+				const char *nonce, const char *makes, const struct json *source)
 {
 	struct json *body = json_new_object(), *labels;
 	cleanup_free char *owner = owner_label(session);
@@ -95,6 +107,7 @@ static struct json *create_body(const struct session *session, const struct json
 	json_set_string(labels, LABEL_NONCE, nonce);
 	json_set_string(labels, LABEL_MAKES, text_or(makes, ""));
 	json_set_string(labels, LABEL_OWNER, owner);
+	copy_driver_labels(source, labels);
 	json_set(body, "HostConfig", host_config());
 	return body;
 }
@@ -110,17 +123,18 @@ static int detect(struct scratch *scratch, const struct json *image, struct erro
 }
 
 struct scratch *scratch_start(const struct session *session, const struct json *image,
-			      const char *makes, struct error **err)
+			      const char *makes, const struct json *source, struct error **err)
 {
 	CLEANUP(cleanup_scratch_free) struct scratch *scratch = memory_zalloc(sizeof(*scratch));
 	cleanup_free char *nonce = text_random_hex(16);
-	CLEANUP(cleanup_json_free) struct json *body = create_body(session, image, nonce, makes);
+	CLEANUP(cleanup_json_free)
+	struct json *body = create_body(session, image, nonce, makes, source);
 
 	scratch->session = session;
 	scratch->name = helper_lock_name(nonce, ROLE);
 	if (makes)
 		scratch->nameless = memory_strdup(json_string(image, "Id"));
-	if (set_command(session, image, body, err) < 0)
+	if (set_command(session, image, source, body, err) < 0)
 		return NULL;
 	scratch->id = container_create(session->engine, scratch->name, body, err);
 	if (!scratch->id) {
@@ -130,6 +144,7 @@ struct scratch *scratch_start(const struct session *session, const struct json *
 	failpoint("scratch/created");
 	if (detect(scratch, image, err) < 0)
 		return NULL;
+	scratch->match.lender = memory_strdup(json_string(source, "Id"));
 	if (container_start(session->engine, scratch->id, err) < 0) {
 		error_prefix(err, "cannot start a scratch container");
 		return NULL;
@@ -174,6 +189,47 @@ int scratch_wait(struct scratch *scratch, uint64_t timeout_ms, struct error **er
 	}
 	error_append(err, STEAL_POINTER(problem));
 	return -1;
+}
+
+/* ---- room ---- */
+
+/* The engine's free bytes, as a helper sees them; it executes nothing of the image. */
+static int ask_free_space(const struct session *session, const char *image, uint64_t *bytes,
+			  struct error **err)
+{
+	const struct helper_specification specification = {.image = image, .purpose = "measure"};
+	CLEANUP(cleanup_helper_free)
+	struct helper *helper = helper_create(session, &specification, err);
+	CLEANUP(cleanup_json_free) struct json *job = json_new_object(), *done = NULL;
+
+	if (!helper)
+		return -1;
+	json_set_string(job, "operation", "measure");
+	json_set_array(job, "trees");
+	json_set_int(job, "min_free", 0);
+	if (helper_start(helper, job, NULL, err) < 0 ||
+	    helper_wait(helper, WIRE_DONE, &done, err) < 0)
+		return -1;
+	*bytes = (uint64_t)json_int(done, "free");
+	return helper_close(helper, err);
+}
+
+int scratch_check_room(const struct session *session, const char *image, uint64_t bytes,
+		       struct error **err)
+{
+	cleanup_free char *wanted = text_format_size(bytes), *left = NULL;
+	uint64_t available = 0;
+
+	if (ask_free_space(session, image, &available, err) < 0)
+		return error_prefix(err, "cannot ask for the engine's free space");
+	if (available >= bytes + SPACE_KEPT)
+		return 0;
+	left = text_format_size(available);
+	error_set(err, ERROR_NO_SPACE,
+		  "booting it takes up to %s; the engine's disk has %s left, of which 1 GiB is to "
+		  "stay free",
+		  wanted, left);
+	return error_hint(err, "make room at the engine: sidesnap prune, docker system df");
 }
 
 /* ---- the end ---- */

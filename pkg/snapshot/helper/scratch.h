@@ -7,6 +7,7 @@
 #define SIDESNAP_SNAPSHOT_SCRATCH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -16,12 +17,23 @@
 struct scratch;
 
 /*
- * scratch_start(session, image, makes, err):
+ * scratch_start(session, image, makes, source, err):
  * Create and start one from ${image} (an inspect). ${makes}: the sidesnap.id of an image without a
- * name that is removed with it, also by doctor; NULL: none.
+ * name that is removed with it, also by doctor; NULL: none. ${source}: the inspect of the container that
+ * its state is of, which gives it what people told of its database by labels, and lends its secrets
+ * (driver.h), by which we get in; NULL: not known.
  */
 struct scratch *scratch_start(const struct session *session, const struct json *image,
-			      const char *makes, struct error **err);
+			      const char *makes, const struct json *source, struct error **err);
+
+/*
+ * scratch_check_room(session, image, bytes, err):
+ * ERROR_NO_SPACE unless the engine's disk has room for so many and some more: what runs there besides
+ * must not meet a full one because of us. A helper of ${image} (an id) is asked.
+ */
+int scratch_check_room(const struct session *session, const char *image, uint64_t bytes,
+		       struct error **err);
+
 const char *scratch_id(const struct scratch *scratch);
 
 /* scratch_match(scratch): The driver of what runs in it; borrowed. */
