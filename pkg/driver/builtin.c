@@ -31,6 +31,7 @@ EMBED(opensearch);
 EMBED(postgres);
 EMBED(rabbitmq);
 EMBED(redis);
+EMBED(sqlite);
 
 static struct {
 	struct builtin_driver driver;
@@ -51,6 +52,7 @@ static struct {
 	{{"postgres", sidesnap_driver_postgres, 0}, sidesnap_driver_postgres_end},
 	{{"rabbitmq", sidesnap_driver_rabbitmq, 0}, sidesnap_driver_rabbitmq_end},
 	{{"redis", sidesnap_driver_redis, 0}, sidesnap_driver_redis_end},
+	{{"sqlite", sidesnap_driver_sqlite, 0}, sidesnap_driver_sqlite_end},
 };
 
 const struct builtin_driver *builtin_driver(size_t index)

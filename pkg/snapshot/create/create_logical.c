@@ -226,6 +226,15 @@ int create_check_logical(struct create *create, struct error **err)
 				       "=NAME on the container says which it is; without --logical "
 				       "its files are captured as they are");
 	}
+	if (!json_count(json_get(driver->driver->definition, "data"))) {
+		error_set(
+			err, ERROR_UNSUPPORTED,
+			"%s has no directory of its own: a dump cannot stand for a file that lies "
+			"among an application's others",
+			json_string_or(driver->driver->definition, "title", driver->driver->name));
+		return error_hint(err, "leave out --logical: the file is captured as it is, at one "
+				       "instant; or write a dump with \"sidesnap dump\"");
+	}
 	if (!options->masked &&
 	    (!create->target.running || create->target.paused || driver->idle)) {
 		error_set(err, ERROR_REFUSED, "%s does not run in container \"%s\"%s",
