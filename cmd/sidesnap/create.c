@@ -44,6 +44,8 @@ const struct option create_options_table[] = {
 	 .help = "run these statements on a copy, and snapshot what the database holds then; nothing "
 		 "of what was there before is in it (implies --logical)",
 	 .completion = COMPLETE_FILES},
+	{.name = "ignore-prepare",
+	 .help = "go on when the database cannot be prepared; label sidesnap.prepare says so"},
 	{.name = "image-command",
 	 .help = "record the image's command and health check, not the container's"},
 	{.name = "with-env",
@@ -88,6 +90,7 @@ static void options_from(const struct command *command, struct create_options *o
 		.logical = options_has(&command->options, "logical"),
 		.database = options_text(&command->options, "database"),
 		.onto = options_text(&command->options, "onto"),
+		.ignore_prepare = options_has(&command->options, "ignore-prepare"),
 		.image_command = options_has(&command->options, "image-command"),
 		.allow_overlay_volume = options_has(&command->options, "allow-overlay-volume"),
 		.force = options_has(&command->options, "force"),

@@ -84,8 +84,8 @@ static void print_one(const struct command *command, const struct json *entry)
 	cleanup_free char *shown = escape_lines(text);
 
 	/* The definition alone on stdout: it is a driver's file. */
-	progress_note(command->session.progress, "%s, from: %s", title, origin);
-	progress_note(command->session.progress, "it has: %s", can);
+	if (!command->quiet)
+		fprintf(stderr, "%s, from: %s\nit has: %s\n", title, origin, can);
 	puts(shown);
 }
 

@@ -109,6 +109,7 @@ static const struct {
 	{ERROR_NO_SPACE, "too little room at the engine"},
 	{ERROR_BUSY, "somebody else works on this target"},
 	{ERROR_UNSUPPORTED, "a newer format, another architecture, a missing feature"},
+	{ERROR_UNFINISHED, "the data is restored, but what is to follow failed"},
 	{ERROR_CANCELLED, "interrupted by a person"},
 };
 #define EXIT_CODES (sizeof(exit_codes) / sizeof(exit_codes[0]))

@@ -68,6 +68,8 @@ const char *present_error_kind(enum error_kind kind)
 		return "busy";
 	case ERROR_UNSUPPORTED:
 		return "unsupported";
+	case ERROR_UNFINISHED:
+		return "unfinished";
 	case ERROR_CANCELLED:
 		return "cancelled";
 	}

@@ -5,11 +5,9 @@
 #include "verb.h"
 
 const struct option replace_options_table[] = {
-	RESTORING_YES,
-	{.name = "no-start", .help = "leave the new container stopped"},
-	RESTORING_NO_SAFETY,
-	RESTORING_TIMEOUT,
-	{0},
+	RESTORING_YES,	     {.name = "no-start", .help = "leave the new container stopped"},
+	RESTORING_NO_SAFETY, RESTORING_FINISH,
+	RESTORING_TIMEOUT,   {0},
 };
 
 int verb_replace_run(struct command *command, struct json **result, struct error **err)

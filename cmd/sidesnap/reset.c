@@ -8,11 +8,9 @@
 #include "verb.h"
 
 const struct option reset_options_table[] = {
-	RESTORING_YES,
-	{.name = "no-start", .help = "leave the container stopped"},
-	RESTORING_NO_SAFETY,
-	RESTORING_TIMEOUT,
-	{0},
+	RESTORING_YES,	     {.name = "no-start", .help = "leave the container stopped"},
+	RESTORING_NO_SAFETY, RESTORING_FINISH,
+	RESTORING_TIMEOUT,   {0},
 };
 
 int verb_reset_run(struct command *command, struct json **result, struct error **err)

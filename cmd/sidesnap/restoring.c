@@ -14,6 +14,7 @@ void restoring_options(const struct command *command, struct restore_options *op
 		.reference = verb_argument(command, 1),
 		.no_start = options_has(&command->options, "no-start"),
 		.no_safety = options_has(&command->options, "no-safety"),
+		.finish = options_text(&command->options, "finish"),
 		.timeout_ms = options_milliseconds(&command->options, "timeout", 600000),
 	};
 }

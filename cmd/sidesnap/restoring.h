@@ -16,6 +16,12 @@
 		.name = "no-safety",                                                               \
 		.help = "make no safety snapshot: faster, and there is no way back"                \
 	}
+#define RESTORING_FINISH                                                                           \
+	{                                                                                          \
+		.name = "finish", .type = OPTION_TEXT, .value = "FILE",                            \
+		.help = "statements for the database, once it is ready",                           \
+		.completion = COMPLETE_FILES                                                       \
+	}
 #define RESTORING_TIMEOUT                                                                          \
 	{                                                                                          \
 		.name = "timeout", .type = OPTION_SECONDS, .value = "TIME", .otherwise = "10m",    \

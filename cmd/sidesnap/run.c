@@ -6,6 +6,7 @@
 #include "ui/escape.h"
 
 #include "present.h"
+#include "restoring.h"
 #include "run_body.h"
 #include "verb.h"
 
@@ -123,6 +124,7 @@ const struct option run_options_table[] = {
 	{.name = "detach",
 	 .letter = 'd',
 	 .help = "accepted; a container always stays in the background"},
+	RESTORING_FINISH,
 	{.name = "timeout",
 	 .type = OPTION_SECONDS,
 	 .value = "TIME",
@@ -139,6 +141,7 @@ int verb_run_run(struct command *command, struct json **result, struct error **e
 		.container = body,
 		.name = options_text(&command->options, "name"),
 		.timeout_ms = options_milliseconds(&command->options, "timeout", 600000),
+		.finish = options_text(&command->options, "finish"),
 		.remove_on_exit = options_has(&command->options, "rm"),
 	};
 	const char *address;

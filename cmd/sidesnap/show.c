@@ -144,6 +144,8 @@ void verb_show_print(const struct command *command, const struct json *result)
 	line("kind", json_string(result, "kind"));
 	line("consistency", json_string(result, "consistency"));
 	line("driver", json_string(result, "driver"));
+	if (*json_string_or(result, "prepare", ""))
+		line("prepare", json_string(result, "prepare"));
 	line("pinned", json_bool(result, "pinned") ? "yes" : "no");
 	parent_line(result);
 	children_line(result);

@@ -142,7 +142,7 @@ const struct verb verbs[] = {
 	 .options = create_options_table,
 	 .examples = create_examples,
 	 .exit_notes =
-		 "5 when the reference exists and --force is not given; 6 when a container "
+		 "2 when the database cannot be prepared and --ignore-prepare is not given; 5 when the reference exists and --force is not given; 6 when a container "
 		 "that may not be frozen could write to a captured volume, or when, with "
 		 "--force, the reference is the last name of a pinned snapshot, or when with "
 		 "--logical the database does not run; 8 when the engine has too little room; 10 when "
@@ -436,6 +436,8 @@ const struct verb verbs[] = {
 	 .arguments = run_arguments,
 	 .options = run_options_table,
 	 .examples = run_examples,
+	 .exit_notes = "11 when it runs with its data, but what is to follow (the driver's finish, "
+		       "--finish) failed.",
 	 .takes_command = true,
 	 .run = verb_run_run,
 	 .print = verb_run_print},
@@ -464,7 +466,8 @@ const struct verb verbs[] = {
 		 "4 when there is no such container or snapshot; 6 when there was a question "
 		 "and nobody agreed, or when a container that may not be frozen could write "
 		 "to a volume, so that there can be no safety snapshot; 8 when the engine has too little room; 9 when another "
-		 "reset, replace or create works on it.",
+		 "reset, replace or create works on it; "
+		 "11 when all is restored, but what is to follow (the driver's finish, --finish) failed.",
 	 .run = verb_reset_run,
 	 .print = verb_reset_print},
 	{.name = "replace",
@@ -482,9 +485,11 @@ const struct verb verbs[] = {
 	 .arguments = target_and_reference,
 	 .options = replace_options_table,
 	 .examples = replace_examples,
-	 .exit_notes = "6 when there was a question, as whether other containers may be stopped, "
-		       "and nobody agreed, or when a container that may not be frozen could write "
-		       "to a volume, so that there can be no safety snapshot.",
+	 .exit_notes =
+		 "6 when there was a question, as whether other containers may be stopped, "
+		 "and nobody agreed, or when a container that may not be frozen could write "
+		 "to a volume, so that there can be no safety snapshot; "
+		 "11 when all is restored, but what is to follow (the driver's finish, --finish) failed.",
 	 .run = verb_replace_run,
 	 .print = verb_replace_print},
 	{.name = "undo",
@@ -497,7 +502,9 @@ const struct verb verbs[] = {
 	 .arguments = one_container,
 	 .options = undo_options_table,
 	 .examples = undo_examples,
-	 .exit_notes = "4 when there is no safety snapshot.",
+	 .exit_notes =
+		 "4 when there is no safety snapshot; "
+		 "11 when all is restored, but what is to follow (the driver's finish, --finish) failed.",
 	 .run = verb_undo_run,
 	 .print = verb_undo_print},
 	{.name = "drivers",

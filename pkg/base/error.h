@@ -24,6 +24,7 @@ enum error_kind {
 	ERROR_NO_SPACE = 8,	/* too little room at the engine */
 	ERROR_BUSY = 9,		/* somebody else holds the lock */
 	ERROR_UNSUPPORTED = 10, /* newer format, other architecture, missing feature */
+	ERROR_UNFINISHED = 11,	/* done, but what is to follow failed */
 	ERROR_CANCELLED = 130,	/* interrupted by a person */
 };
 

@@ -251,11 +251,12 @@ static const char *title_of(const struct json *definition)
 	return json_string_or(definition, "title", json_string_or(definition, "name", "database"));
 }
 
-int driver_prepare(struct engine *engine, const char *id, const struct driver_match *match,
-		   struct error **err)
+/* The steps of a member, in the running container. */
+static int run_member(struct engine *engine, const char *id, const struct driver_match *match,
+		      const char *member, struct error **err)
 {
 	const struct json *definition = match->driver ? match->driver->definition : NULL;
-	const struct json *steps = json_path(definition, "prepare", "steps");
+	const struct json *steps = json_path(definition, member, "steps");
 	struct values values;
 	int result = 0;
 
@@ -265,13 +266,27 @@ int driver_prepare(struct engine *engine, const char *id, const struct driver_ma
 		return -1;
 	values_borrow(&values, match->lender);
 	result = command_steps(&values, steps, err);
+	values_release(&values);
+	return result;
+}
+
+int driver_prepare(struct engine *engine, const char *id, const struct driver_match *match,
+		   struct error **err)
+{
+	int result = run_member(engine, id, match, "prepare", err);
+
 	if (result < 0)
 		error_hint(err,
 			   "give the container the variables that its image documents, use a "
 			   "driver of your own (SIDESNAP_DRIVERS), or capture its files without "
-			   "preparing them: label sidesnap.driver=none");
-	values_release(&values);
+			   "preparing them: --ignore-prepare, or label sidesnap.driver=none");
 	return result;
+}
+
+int driver_finish(struct engine *engine, const char *id, const struct driver_match *match,
+		  struct error **err)
+{
+	return run_member(engine, id, match, "finish", err);
 }
 
 struct json *driver_release_json(const struct driver_match *match)

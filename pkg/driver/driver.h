@@ -112,6 +112,10 @@ int driver_prepare(struct engine *engine, const char *id, const struct driver_ma
 		   struct error **err);
 struct json *driver_release_json(const struct driver_match *match);
 
+/* driver_finish(engine, id, match, err): The steps of "finish", once a restored service is ready; of none: 0. */
+int driver_finish(struct engine *engine, const char *id, const struct driver_match *match,
+		  struct error **err);
+
 /* driver_run_release(engine, id, release, err): Run what driver_release_json() described. */
 int driver_run_release(struct engine *engine, const char *id, const struct json *release,
 		       struct error **err);

@@ -136,6 +136,7 @@ struct json *images_entry(const struct json *labels, const struct json *referenc
 	set_label(entry, "kind", labels, LABEL_KIND);
 	set_label(entry, "operation", labels, LABEL_OPERATION);
 	set_label(entry, "consistency", labels, LABEL_CONSISTENCY);
+	set_label(entry, "prepare", labels, LABEL_PREPARE);
 	set_label(entry, "driver", labels, LABEL_DRIVER);
 	set_label(entry, "parent", labels, LABEL_PARENT);
 	set_ancestors(entry, labels);

@@ -32,9 +32,10 @@
 #define LABEL_CREATED "sidesnap.created"	 /* RFC 3339, the instant of the state */
 #define LABEL_TITLE "sidesnap.title"		 /* -m */
 #define LABEL_CONSISTENCY "sidesnap.consistency" /* frozen, stopped, logical, live */
-#define LABEL_DRIVER "sidesnap.driver"		 /* postgres, redis, ... */
-#define LABEL_DATABASE "sidesnap.database"	 /* of a dump of one alone: its name */
-#define LABEL_MASKED "sidesnap.masked"		 /* name of the file of create --mask */
+#define LABEL_PREPARE "sidesnap.prepare"   /* "failed": the driver's prepare, and it was ignored */
+#define LABEL_DRIVER "sidesnap.driver"	   /* postgres, redis, ... */
+#define LABEL_DATABASE "sidesnap.database" /* of a dump of one alone: its name */
+#define LABEL_MASKED "sidesnap.masked"	   /* name of the file of create --mask */
 #define LABEL_TREES "sidesnap.trees" /* JSON: [{"kind","name","paths","entries","bytes","hash"}] */
 #define LABEL_BYTES "sidesnap.bytes" /* apparent bytes of all trees */
 #define LABEL_STORED "sidesnap.stored"	   /* bytes of packs that this snapshot added */

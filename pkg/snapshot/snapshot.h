@@ -39,7 +39,8 @@ struct create_options {
 	bool image_command;
 	bool allow_overlay_volume;
 	bool force;
-	bool safety;	       /* kind safety instead of user */
+	bool ignore_prepare; /* --ignore-prepare: the driver's prepare may fail; a label says so */
+	bool safety;	     /* kind safety instead of user */
 	const char *operation; /* of a safety snapshot: "reset", "replace" */
 	bool leave_stopped;    /* end the running target with the copy, and do not start it again */
 	struct string_list with_environment;   /* names */
@@ -57,7 +58,7 @@ struct create_options {
 /*
  * snapshot_create(session, options, result, err):
  * {"reference","id","image","target","target_id","parent","lineage","created","title","kind",
- *  "consistency","driver","frozen_ms","hot_bytes","duration_ms","bytes","new_bytes","stored_bytes",
+ *  "consistency","driver","prepare":"failed"|"","frozen_ms","hot_bytes","duration_ms","bytes","new_bytes","stored_bytes",
  *  "consolidated":null|{"layers","bytes","stored_bytes","duration_ms"},
  *  "trees":[{"kind","name","paths","entries","bytes","hash"}],
  *  "own":{"files","bytes","deleted"}, "not_captured":[{"path","type","reason"}],
@@ -95,7 +96,7 @@ int snapshot_cancel(struct session *session, const char *target, struct json **r
 /*
  * snapshot_list(session, target, result, err): Newest first; of one target where not NULL.
  * [{"references":[..],"id","image","created","title","notes","pinned","kind","operation","consistency",
- *   "driver","parent","ancestors":[ID],"lineage","size","committed","bytes","stored",
+ *   "prepare","driver","parent","ancestors":[ID],"lineage","size","committed","bytes","stored",
  *   "source":{"container","id","image","project","service"},"containers":[NAME]}]
  */
 int snapshot_list(struct session *session, const char *target, struct json **result,
@@ -369,6 +370,8 @@ struct run_options {
 	const char *name;
 	uint64_t timeout_ms; /* until ready; 0: 10 minutes */
 	bool remove_on_exit; /* --rm */
+	const char *
+		finish; /* --finish: a file of statements for the database once it is ready; NULL */
 };
 
 /* snapshot_run(...): {"container","name","address","ports":{..},"ready":true,"reference"}. */
@@ -383,6 +386,8 @@ struct restore_options {
 	bool no_start;
 	bool no_safety;	     /* not of undo */
 	uint64_t timeout_ms; /* until ready; 0: 10 minutes */
+	const char *
+		finish; /* --finish: a file of statements for the database once it is ready; NULL */
 };
 
 /*

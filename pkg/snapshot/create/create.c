@@ -118,9 +118,28 @@ static int send_seeds(struct create *create, struct error **err)
 	return create->dump_seed ? seed_send(create->helper, index, create->dump_seed, err) : 0;
 }
 
+/* The files are captured all the same where a person has said so, and the snapshot says that they were not prepared. */
+static int prepare_failed(struct create *create, struct error *problem, struct error **err)
+{
+	const char *driver = create->plan.driver.driver->name;
+
+	if (!create->options->ignore_prepare || session_check(create->session, NULL) < 0) {
+		error_append(err, problem);
+		return error_prefix(err, "cannot prepare %s in container \"%s\"", driver,
+				    create->target.name);
+	}
+	create->prepare_failed = true;
+	progress_warn(create->session->progress,
+		      "%s in container \"%s\" is captured unprepared: %s", driver,
+		      create->target.name, problem->message);
+	error_free(problem);
+	return 0;
+}
+
 static int run_prepare(struct create *create, struct error **err)
 {
 	const struct driver_match *driver = &create->plan.driver;
+	struct error *problem = NULL;
 	int result;
 
 	if (!create_prepare_is_due(create))
@@ -128,12 +147,12 @@ static int run_prepare(struct create *create, struct error **err)
 	progress_phase(create->session->progress, "preparing %s", driver->driver->name);
 	create->freeze.release_due = create->release != NULL;
 	if (create->preparation)
-		result = preparation_finish(STEAL_POINTER(create->preparation), err);
+		result = preparation_finish(STEAL_POINTER(create->preparation), &problem);
 	else
-		result = driver_prepare(create->session->engine, create->target.id, driver, err);
-	if (result < 0)
-		return error_prefix(err, "cannot prepare %s in container \"%s\"",
-				    driver->driver->name, create->target.name);
+		result = driver_prepare(create->session->engine, create->target.id, driver,
+					&problem);
+	if (result < 0 && prepare_failed(create, problem, err) < 0)
+		return -1;
 	failpoint("create/prepared");
 	return session_check(create->session, err);
 }
@@ -520,6 +539,7 @@ static struct json *make_result(const struct create *create, const char *image,
 	json_set_string(result, "title", text_or(create->options->title, ""));
 	json_set_string(result, "kind", create->options->safety ? "safety" : "user");
 	json_set_string(result, "consistency", create_consistency(create));
+	json_set_string(result, "prepare", create->prepare_failed ? "failed" : "");
 	json_set_string(result, "driver",
 			create->plan.driver.driver ? create->plan.driver.driver->name : "");
 	json_set_int(result, "frozen_ms", (int64_t)create->freeze.duration_ms);
@@ -586,6 +606,7 @@ int create_commit(struct create *create, struct json **result, struct error **er
 		.identity = &create->identity,
 		.done = create->done,
 		.consistency = create_consistency(create),
+		.prepare = create->prepare_failed ? "failed" : "",
 		.environment = &create->environment,
 		.omitted = &create->omitted,
 		.not_captured = create->plan.not_captured,

@@ -42,7 +42,8 @@ struct create {
 	const char *own_source; /* of own files: "process" (/proc/PID/root), "stream", "none" */
 	bool freezes_nothing;	/* by a wish, or since there are no files to be read */
 	bool stopped_by_us;
-	bool disturbed; /* somebody thawed, or began to write: worth another attempt */
+	bool prepare_failed; /* and a person has said that this does not matter */
+	bool disturbed;	     /* somebody thawed, or began to write: worth another attempt */
 	uint64_t started_ms;
 };
 

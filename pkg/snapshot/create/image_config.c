@@ -165,6 +165,7 @@ static struct json *make_labels(const struct image_facts *facts)
 	json_set_string(labels, LABEL_LINEAGE, facts->identity->lineage);
 	json_set_string(labels, LABEL_CREATED, facts->identity->created);
 	json_set_string(labels, LABEL_CONSISTENCY, facts->consistency);
+	json_set_string(labels, LABEL_PREPARE, facts->prepare);
 	json_set_string(labels, LABEL_DRIVER, driver->driver ? driver->driver->name : "");
 	override_labels(facts, labels);
 	set_json(labels, LABEL_TREES, facts->trees);

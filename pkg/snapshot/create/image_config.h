@@ -19,6 +19,7 @@ struct image_facts {
 	const struct identity *identity;
 	const struct json *done; /* the agent's DONE */
 	const char *consistency; /* frozen, stopped, logical, live */
+	const char *prepare;	 /* "failed", or "" */
 	const struct string_list *environment, *omitted;
 	const struct json *not_captured;
 	const struct json *trees; /* as in the result */

@@ -250,8 +250,9 @@ int restoration_replace(struct session *session, const struct restore_options *o
 	}
 	remove_old(&replace);
 	restoration_prune(common);
-	*result = restoration_result(common, replace.new_ids[0]);
-	outcome = 0;
+	outcome = restoration_finish(common, replace.new_ids[0], err);
+	if (outcome == 0)
+		*result = restoration_result(common, replace.new_ids[0]);
 	/* The journal goes last; if it cannot, doctor finishes it. */
 out:
 	release(&replace);

@@ -180,8 +180,9 @@ int restoration_reset(struct session *session, const struct restore_options *opt
 	}
 	helper_free(STEAL_POINTER(reset.helper));
 	restoration_prune(&reset);
-	*result = restoration_result(&reset, reset.target.id);
-	outcome = 0;
+	outcome = restoration_finish(&reset, reset.target.id, err);
+	if (outcome == 0)
+		*result = restoration_result(&reset, reset.target.id);
 out:
 	restoration_release(&reset);
 	return outcome;

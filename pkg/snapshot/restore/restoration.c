@@ -19,6 +19,7 @@
 #include "snapshot/restore/journal.h"
 #include "snapshot/restore/recreate.h"
 #include "snapshot/restore/restore_others.h"
+#include "snapshot/restore/finish.h"
 #include "snapshot/restore/safety.h"
 
 #define READY_TIMEOUT_MS 600000
@@ -220,7 +221,10 @@ int restoration_choose(struct restoration *restoration, const char *reference, s
 	image = restoration->own_image = image_inspect(session->engine, target->image_id, NULL);
 	if (restore_plan_make(restoration->snapshot, target->inspect, NULL, is_reset(restoration),
 			      &restoration->plan, err) < 0 ||
-	    driver_detect(session->engine, target->inspect, image, &restoration->driver, err) < 0)
+	    driver_detect(session->engine, target->inspect, image, &restoration->driver, err) < 0 ||
+	    finish_check(restoration->options->finish,
+			 restoration->driver.driver ? restoration->driver.driver->name : NULL,
+			 err) < 0)
 		return -1;
 	/* Its container takes the volumes for its own at its start, whatever they were made of. */
 	if (is_reset(restoration))
@@ -547,6 +551,26 @@ int restoration_wait_ready(struct restoration *restoration, const char *id, stru
 	restoration->is_ready = result == 0;
 	restoration->ready_ms = clock_monotonic_ms();
 	return result < 0 ? -1 : failpoint_error("restore/is-ready", err);
+}
+
+int restoration_finish(const struct restoration *restoration, const char *id, struct error **err)
+{
+	const char *name = restoration->target.name;
+
+	if (!restoration->is_ready) {
+		if (restoration->options->finish)
+			progress_warn(restoration->session->progress,
+				      "\"%s\" was not started: %s was not run", name,
+				      restoration->options->finish);
+		return 0;
+	}
+	if (finish_run(restoration->session, id, restoration->snapshot,
+		       restoration->options->finish, err) == 0)
+		return 0;
+	error_prefix(err, "\"%s\"", name);
+	return restoration->safety
+		       ? error_hint(err, "to return to the state before: sidesnap undo %s", name)
+		       : -1;
 }
 
 /* ---- the end, either way ---- */

@@ -92,6 +92,13 @@ int restoration_start_users(struct restoration *restoration, struct error **err)
 /* restoration_wait_ready(restoration, id, err): Until the driver says that ${id} is. */
 int restoration_wait_ready(struct restoration *restoration, const char *id, struct error **err);
 
+/*
+ * restoration_finish(restoration, id, err):
+ * When all else is done: what follows a restore in ${id} (finish.h). -1 with ERROR_UNFINISHED; nothing is
+ * taken back. Of a container that does not run: 0.
+ */
+int restoration_finish(const struct restoration *restoration, const char *id, struct error **err);
+
 /* restoration_fail(restoration, err): Go back by the journal, and say so. Returns -1. */
 int restoration_fail(struct restoration *restoration, struct error **err);
 

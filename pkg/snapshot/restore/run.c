@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "driver/driver.h"
 #include "snapshot/labels.h"
+#include "snapshot/restore/finish.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/target.h"
 
@@ -169,6 +170,8 @@ int snapshot_run(struct session *session, const struct run_options *options, str
 
 	if (!snapshot)
 		return -1;
+	if (finish_check(options->finish, snapshot_label(snapshot, LABEL_DRIVER), err) < 0)
+		return -1;
 	body = make_body(options, snapshot);
 	find_new_volumes(session, body, &volumes);
 	id = container_create(session->engine, options->name, body, err);
@@ -183,6 +186,11 @@ int snapshot_run(struct session *session, const struct run_options *options, str
 	if (outcome < 0) {
 		error_prefix(err, "%s did not run", options->reference);
 		clean_up(session, id, &volumes);
+	} else if (finish_run(session, id, snapshot, options->finish, err) < 0) {
+		/* The container stays: it has the data, and a person decides. */
+		json_free(STEAL_POINTER(*result));
+		error_prefix(err, "\"%s\"", options->name ? options->name : id);
+		outcome = -1;
 	}
 out:
 	driver_match_release(&match);

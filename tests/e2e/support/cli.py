@@ -12,7 +12,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.a
 BUILD = os.environ.get("SIDESNAP_BUILD") or os.path.join(ROOT, "build")
 
 # docs/reference.md has the same table.
-DAMAGED, FAILED, USAGE, NOT_FOUND, EXISTS, REFUSED, ENGINE, NO_SPACE, BUSY, UNSUPPORTED = range(1, 11)
+DAMAGED, FAILED, USAGE, NOT_FOUND, EXISTS, REFUSED, ENGINE, NO_SPACE, BUSY, UNSUPPORTED, UNFINISHED = range(1, 12)
 CANCELLED = 130
 
 
