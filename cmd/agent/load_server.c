@@ -278,7 +278,11 @@ int load_server_await(struct load_server *server, struct error **err)
 
 		if (check_alive(server, err) < 0)
 			return -1;
-		if (find_way(server, &problem) == 0)
+		/*
+		 * Asked again: the server may have come up between two ways, and the first that works is
+		 * the one that the driver's author prefers.
+		 */
+		if (find_way(server, &problem) == 0 && find_way(server, &problem) == 0)
 			return 0;
 		if (check_alive(server, err) < 0)
 			return -1;
