@@ -87,7 +87,7 @@ static bool make_arguments(const struct load_run *run, const struct json *operat
 	return result;
 }
 
-static void set_variable(struct string_list *list, const char *pair)
+void load_set_variable(struct string_list *list, const char *pair)
 {
 	size_t size = strcspn(pair, "=") + 1;
 
@@ -112,7 +112,7 @@ static void set_variables(const struct load_run *run, const struct json *variabl
 			value ? memory_printf("%s=%s", json_key(item), value) : NULL;
 
 		if (pair)
-			set_variable(list, pair);
+			load_set_variable(list, pair);
 	}
 }
 

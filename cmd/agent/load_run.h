@@ -33,6 +33,9 @@ int load_run(const struct load_run *run, const struct json *operation, struct er
 /* load_run_all(run, operations, err): In order, up to the first that fails. */
 int load_run_all(const struct load_run *run, const struct json *operations, struct error **err);
 
+/* load_set_variable(environment, pair): "NAME=value" in it, in place of another value of that name. */
+void load_set_variable(struct string_list *environment, const char *pair);
+
 /* load_check_signal(err): ERROR_CANCELLED where one came that stops the container. */
 int load_check_signal(struct error **err);
 

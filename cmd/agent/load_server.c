@@ -45,6 +45,11 @@ static bool is_any_set(const struct json *names)
 	return false;
 }
 
+static bool is_secret(const struct load_server *server, const char *name)
+{
+	return json_bool(json_path(server->values->load, "values", name), "secret");
+}
+
 /* What the image's initialisation asks for, where the container does not say it. */
 static void set_initial(struct load_server *server, struct string_list *environment)
 {
@@ -60,10 +65,11 @@ static void set_initial(struct load_server *server, struct string_list *environm
 		if (!value)
 			continue;
 		pair = memory_printf("%s=%s", name, value);
-		string_list_add(environment, pair);
+		load_set_variable(environment, pair);
 		json_for_each(known, json_get(boot, "values"))
 			if (strcmp(json_string_or(known, NULL, ""), name) == 0)
-				load_values_set(server->values, json_key(known), value, true);
+				load_values_set(server->values, json_key(known), value,
+						is_secret(server, json_key(known)));
 	}
 }
 
@@ -83,6 +89,9 @@ int load_server_start(struct load_server *server, char **arguments, struct error
 
 	string_list_init(&words);
 	string_list_init(&environment);
+	for (char **variable = environ; *variable; variable++)
+		string_list_add(&environment, *variable);
+	set_initial(server, &environment);
 	for (char **word = arguments; *word; word++)
 		string_list_add(&words, *word);
 	json_for_each(item, json_get(boot, "arguments")) {
@@ -92,9 +101,6 @@ int load_server_start(struct load_server *server, char **arguments, struct error
 		if (word)
 			string_list_add(&words, word);
 	}
-	for (char **variable = environ; *variable; variable++)
-		string_list_add(&environment, *variable);
-	set_initial(server, &environment);
 	program.arguments = words.items;
 	program.environment = environment.items;
 	result = load_process_start(&server->process, &program, err);

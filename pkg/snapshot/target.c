@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "base/memory.h"
+#include "base/path.h"
 #include "snapshot/labels.h"
 #include "snapshot/reference.h"
 #include "tree/manifest.h"
@@ -297,15 +298,24 @@ const char *snapshot_label(const struct json *inspect, const char *label)
 	return json_string_or(json_path(inspect, "Config", "Labels"), label, "");
 }
 
-bool snapshot_has_dump(const struct json *inspect)
+char *snapshot_dump_path(const struct json *inspect)
 {
 	const char *text = snapshot_label(inspect, LABEL_TREES);
 	CLEANUP(cleanup_json_free) struct json *trees = json_parse(text, strlen(text), NULL);
 
 	json_for_each(tree, trees)
 		if (strcmp(json_string_or(tree, "kind", ""), tree_kind_name(TREE_DUMP)) == 0)
-			return true;
-	return false;
+			return path_join(
+				json_string_or(json_first(json_get(tree, "paths")), NULL, "/"),
+				json_string_or(tree, "file", ""));
+	return NULL;
+}
+
+bool snapshot_has_dump(const struct json *inspect)
+{
+	cleanup_free char *path = snapshot_dump_path(inspect);
+
+	return path != NULL;
 }
 
 /* Whether an image is a snapshot of a format that we read. */

@@ -63,6 +63,9 @@ const char *snapshot_label(const struct json *inspect, const char *label);
 /* snapshot_has_dump(inspect): Whether its database is in it as a dump, which its first boot loads. */
 bool snapshot_has_dump(const struct json *inspect);
 
+/* snapshot_dump_path(inspect): Where cat and cp find it; to be freed, NULL: it has none. */
+char *snapshot_dump_path(const struct json *inspect);
+
 /* How long such a boot may take until it is given up, unless a person says otherwise. */
 #define LOAD_TIMEOUT_MS (2U * 60 * 60 * 1000)
 

@@ -194,15 +194,17 @@ static void start_journal(struct restoration *restoration)
 static int refuse_dump(const struct restoration *restoration, struct error **err)
 {
 	const char *name = restoration->target.name, *reference = restoration->reference;
+	cleanup_free char *dump = snapshot_dump_path(restoration->snapshot);
 
 	error_set(err, ERROR_REFUSED,
 		  "%s is a logical snapshot: it holds a dump, which cannot be reset to in place",
 		  reference);
-	return error_hint(err,
-			  "sidesnap replace %s %s makes the container anew and loads it; sidesnap "
-			  "run %s boots it beside; sidesnap load %s %s loads it into the running "
-			  "server",
-			  name, reference, reference, name, reference);
+	return error_hint(
+		err,
+		"sidesnap replace %s %s makes the container anew and loads it; sidesnap "
+		"run %s boots it beside; sidesnap cat %s:%s | sidesnap load %s loads it into "
+		"the running server",
+		name, reference, reference, reference, dump, name);
 }
 
 int restoration_choose(struct restoration *restoration, const char *reference, struct error **err)
