@@ -274,7 +274,7 @@ static int stream(struct create *create, struct dump *dump, struct error **err)
 			return -1;
 		create->dump_bytes += (uint64_t)size;
 		progress_update(create->session->progress, 1, create->dump_bytes, 0);
-		failpoint("create/dumping");
+		failpoint("logical/dumping");
 	}
 	if (size < 0)
 		return -1;
@@ -300,6 +300,6 @@ int create_dump(struct create *create, struct error **err)
 	if (*driver_dump_said(dump))
 		progress_note(create->session->progress, "%s: %s", driver->driver->name,
 			      driver_dump_said(dump));
-	failpoint("create/dumped");
+	failpoint("logical/dumped");
 	return 0;
 }
