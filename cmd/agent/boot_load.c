@@ -287,6 +287,13 @@ static void end_by_signal(struct error *err)
 	_exit(128 + number);
 }
 
+/* A server that runs while it is loaded is closed by arguments, where its driver has such. */
+static bool is_open(const struct json *load)
+{
+	return strcmp(json_string_or(load, "how", ""), "server") == 0 &&
+	       json_count(json_path(load, "boot", "arguments")) == 0;
+}
+
 static int load_dump(struct loading *loading, struct error **err)
 {
 	cleanup_free char *size = text_format_size(dump_size(loading->dump));
@@ -294,9 +301,10 @@ static int load_dump(struct loading *loading, struct error **err)
 	struct error *problem = NULL;
 	int result;
 
-	fprintf(stderr, "sidesnap: loading %s, %s, into %s; it is closed until that is done\n",
-		dump_name(loading->dump), size,
-		json_string_or(loading->load, "title", "the server"));
+	fprintf(stderr, "sidesnap: loading %s, %s, into %s; %s\n", dump_name(loading->dump), size,
+		json_string_or(loading->load, "title", "the server"),
+		is_open(loading->load) ? "do not use it until that is done"
+				       : "it is closed until that is done");
 	load_process_open(loading->stop_signal);
 	result = load_somehow(loading, &problem);
 	if (result < 0)

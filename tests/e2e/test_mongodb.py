@@ -330,3 +330,21 @@ def test_replica_set_of_one_member_under_another_host_name(box):
     many = {**config, "members": config["members"] * 3}
     code, out, err = run_finish(db, {"config": many, "lost": True, "hears": ["new:27017"]})
     assert code == 1 and "3 members" in err and "by hand" in err
+
+
+def test_masked_snapshot(box, sidesnap, scratch):
+    """A script of a person's runs where the image's own would, and its first error ends the create."""
+    db = start(box, env=[*SECRETS, "MONGO_INITDB_DATABASE=app"])
+    shell(db, "db.getSiblingDB('app').getCollection('people').insertMany([{_id: 1, name: 'planted secret name'}])")
+    path = scratch + "/mask.js"
+    with open(path, "w") as file:
+        file.write("db.getCollection('people').updateMany({}, {$set: {name: 'somebody'}});\n")
+    tag = box.tag()
+    sidesnap("create", db.name, "-t", tag, "--mask", path, timeout=300)
+    copy = ready(booted(box.boot("copy", tag, Env=SECRETS)))
+    people = "print(EJSON.stringify(db.getSiblingDB('app').getCollection('people').find().toArray()))"
+    assert shell(copy, people).strip() == '[{"_id":1,"name":"somebody"}]'
+    with open(path, "a") as file:
+        file.write("db.runCommand({noSuchCommand: 1});\n")
+    result = sidesnap("create", db.name, "-t", box.tag(), "--mask", path, code=None, timeout=300)
+    assert result.code == 2 and "noSuchCommand" in result.err, result
