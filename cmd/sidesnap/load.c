@@ -78,11 +78,16 @@ int verb_load_run(struct command *command, struct json **result, struct error **
 		.no_safety = options_has(&command->options, "no-safety"),
 		.input = read_in,
 	};
-	int fd = open_input(path, &options.total, err);
-	int status;
+	int fd = -1, status;
 
-	if (fd < 0)
-		return -1;
+	options.reference = verb_argument(command, 1);
+	if (options.reference && path)
+		return error_set(err, ERROR_USAGE, "REF and --input exclude each other");
+	if (!options.reference) {
+		fd = open_input(path, &options.total, err);
+		if (fd < 0)
+			return -1;
+	}
 	options.context = &fd;
 	status = snapshot_load(&command->session, &options, result, err);
 	if (path)

@@ -50,6 +50,7 @@ const struct example dump_examples[] = {
 
 const struct example load_examples[] = {
 	{"sidesnap load db -i db.sql", "asks, and makes a safety snapshot first"},
+	{"sidesnap load db demo:dump", "the dump in a snapshot that create --logical made"},
 	{"gzip -dc db.sql.gz | sidesnap load db --yes", "from a pipe"},
 	{0},
 };

@@ -544,13 +544,14 @@ const struct verb verbs[] = {
 	{.name = "load",
 	 .summary = "load a dump into the database of a running container",
 	 .description =
-		 "What the dump holds replaces what the server has of the same name. A safety "
+		 "The dump is read from standard input, from a file, or out of the logical snapshot REF. "
+		 "What it holds replaces what the server has of the same name. A safety "
 		 "snapshot of the container comes first, and `undo` returns to it. What does not "
 		 "begin as a dump of this database is refused before anything is touched. It is a "
 		 "success only when every statement succeeded and the dump was whole.\n\n"
 		 "Who is connected should be stopped before: most servers do not replace a database "
 		 "that is in use.",
-	 .arguments = one_target,
+	 .arguments = target_and_optional_reference,
 	 .options = load_options_table,
 	 .examples = load_examples,
 	 .exit_notes =

@@ -430,6 +430,7 @@ struct load_options {
 	const char *driver;   /* --driver; NULL: the container's */
 	const char *database; /* NULL: the whole server, or what the dump is of */
 	bool no_safety;
+	const char *reference; /* of a logical snapshot: its dump; NULL: what the input gives */
 	/* Bytes put into data, 0 at the end, -1. */
 	ssize_t (*input)(void *context, void *data, size_t size, struct error **err);
 	void *context;

@@ -144,6 +144,25 @@ def test_load_into_a_fresh_server(box, db, tmp_path):
     assert volatile.sub("", dump(box, copy)) == volatile.sub("", text)
 
 
+def test_the_dump_of_a_snapshot(box, db):
+    """What create --logical has stored, into the running server."""
+    whole, one, files = box.tag(), box.tag(), box.tag()
+    box.sidesnap.create(db.name, whole, "--logical")
+    box.sidesnap.create(db.name, one, "--database", "shop")
+    box.sidesnap.create(db.name, files)
+    sql(db, "DELETE FROM item", database="shop")
+    box.sidesnap.fails(USAGE, "load", db.name, files, "--yes", says="holds no dump")
+    box.sidesnap.fails(USAGE, "load", db.name, whole, "--database", "shop", "--yes", says="alone")
+    box.sidesnap.fails(USAGE, "load", db.name, whole, "-i", "/dev/null", "--yes", says="exclude each other")
+    box.sidesnap.fails(REFUSED, "load", db.name, whole, says="--yes")
+    assert count(db) == 0 and not box.helpers()
+    result = box.sidesnap.json("load", db.name, whole, "--yes", "--no-safety")
+    assert count(db) == ROWS and result["bytes"] > 3000000
+    sql(db, "DROP TABLE item", database="shop")
+    box.sidesnap("load", db.name, one, "--yes", "--no-safety")
+    assert count(db) == ROWS
+
+
 def test_one_database_there_and_back(box, db):
     text = dump(box, db, "--database", "shop")
     sql(db, "DELETE FROM item", database="shop")

@@ -10,6 +10,8 @@
 #include "base/memory.h"
 #include "driver/dump_check.h"
 #include "snapshot/database/database.h"
+#include "snapshot/database/dump_source.h"
+#include "snapshot/labels.h"
 #include "snapshot/reference.h"
 #include "snapshot/restore/safety.h"
 #include "snapshot/snapshot.h"
@@ -154,26 +156,71 @@ static struct json *result_of(const struct loading *loading, uint64_t began)
 	return result;
 }
 
+static int load_all(struct loading *loading, struct error **err)
+{
+	const struct driver_match *match = &loading->database.match;
+	const char *database = loading->options->database;
+
+	if (driver_load_check(match, database, err) < 0)
+		return -1;
+	loading->check =
+		dump_check_new(match->driver, database ? DUMP_OF_DATABASE : DUMP_OF_EITHER, err);
+	if (!loading->check || fill(loading, err) < 0)
+		return -1;
+	if (dump_check_start(loading->check, err) < 0)
+		return error_prefix(err, "what was given is no dump for the driver \"%s\"",
+				    match->driver->name);
+	if (ask(loading, err) < 0 || take_safety(loading, err) < 0)
+		return -1;
+	return load(loading, err);
+}
+
+/* The dump that a logical snapshot holds, in place of an input. */
+static int load_snapshot(struct loading *loading, struct load_options *options, struct error **err)
+{
+	const char *reference = options->reference;
+	const struct driver *driver = loading->database.match.driver;
+	CLEANUP(cleanup_json_free)
+	struct json *image = snapshot_inspect(loading->session, reference, err);
+	CLEANUP(cleanup_dump_source_free) struct dump_source *source = NULL;
+	const char *database, *from;
+
+	if (!image)
+		return -1;
+	from = snapshot_label(image, LABEL_DRIVER);
+	if (driver && !options->driver && strcmp(from, driver->name) != 0)
+		return error_set(err, ERROR_USAGE, "%s holds a dump of %s, and \"%s\" is %s",
+				 reference, from, loading->database.target.name, driver->name);
+	database = snapshot_label(image, LABEL_DATABASE);
+	if (options->database && strcmp(options->database, database) != 0)
+		return error_set(err, ERROR_USAGE,
+				 "%s does not hold a dump of database \"%s\" alone", reference,
+				 options->database);
+	options->database = *database ? database : NULL;
+	source = dump_source_open(loading->session, image, reference, err);
+	if (!source)
+		return -1;
+	options->input = dump_source_read;
+	options->context = source;
+	options->total = dump_source_size(source);
+	return load_all(loading, err);
+}
+
 int snapshot_load(struct session *session, const struct load_options *options, struct json **result,
 		  struct error **err)
 {
-	CLEANUP(loading_release)
-	struct loading loading = {.session = session, .options = options};
+	struct load_options chosen = *options;
+	CLEANUP(loading_release) struct loading loading = {.session = session, .options = &chosen};
 	uint64_t began = clock_monotonic_ms();
 
 	loading.block = memory_alloc(BLOCK_SIZE);
-	if (database_find(session, options->target, options->driver, &loading.database, err) < 0 ||
-	    driver_load_check(&loading.database.match, options->database, err) < 0)
+	if (database_find(session, options->target, options->driver, &loading.database, err) < 0)
 		return -1;
-	loading.check = dump_check_new(loading.database.match.driver,
-				       options->database ? DUMP_OF_DATABASE : DUMP_OF_EITHER, err);
-	if (!loading.check || fill(&loading, err) < 0)
+	if ((options->reference ? load_snapshot(&loading, &chosen, err) : load_all(&loading, err)) <
+	    0)
 		return -1;
-	if (dump_check_start(loading.check, err) < 0)
-		return error_prefix(err, "what was given is no dump for the driver \"%s\"",
-				    loading.database.match.driver->name);
-	if (ask(&loading, err) < 0 || take_safety(&loading, err) < 0 || load(&loading, err) < 0)
-		return -1;
+	/* That of the snapshot went with it. */
+	chosen.database = options->database;
 	*result = result_of(&loading, began);
 	return 0;
 }
