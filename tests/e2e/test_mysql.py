@@ -85,7 +85,7 @@ class Server:
         out = container.exec(words, env=[f"MYSQL_PWD={password}"], timeout=300)
         # A restart makes the next number that of the highest one.
         out = re.sub(" AUTO_INCREMENT=[0-9]+", "", out)
-        return [line for line in out.splitlines() if not line.startswith("-- Dump completed")]
+        return [line for line in out.splitlines() if not line.startswith(("-- Dump completed", "-- Server version"))]
 
 
 FILL = """
