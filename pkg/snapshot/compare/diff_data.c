@@ -107,7 +107,7 @@ static int boot_made(void *context, const struct json *made, struct error **err)
 		return -1;
 	failpoint("diff/made");
 	making->side->scratch = scratch_start(making->session, image, json_string(made, "id"),
-					      making->side->end.target.inspect, err);
+					      making->side->end.target.inspect, true, err);
 	return making->side->scratch ? 0 : -1;
 }
 
@@ -136,8 +136,9 @@ static int boot(struct session *session, struct side *side, const struct side *o
 	if (!side->end.image)
 		return boot_container(session, side, err);
 	progress_phase(session->progress, "starting \"%s\"", side->end.name);
-	side->scratch = scratch_start(session, side->end.image, NULL,
-				      other->end.image ? NULL : other->end.target.inspect, err);
+	side->scratch =
+		scratch_start(session, side->end.image, NULL,
+			      other->end.image ? NULL : other->end.target.inspect, true, err);
 	return side->scratch ? 0 : error_prefix(err, "\"%s\"", side->end.name);
 }
 

@@ -139,7 +139,7 @@ static int boot_made(void *context, const struct json *made, struct error **err)
 		return -1;
 	failpoint("mask/made");
 	masking->scratch = scratch_start(session, image, json_string(made, "id"),
-					 masking->target.inspect, err);
+					 masking->target.inspect, false, err);
 	return masking->scratch ? 0 : -1;
 }
 

@@ -123,7 +123,8 @@ static int detect(struct scratch *scratch, const struct json *image, struct erro
 }
 
 struct scratch *scratch_start(const struct session *session, const struct json *image,
-			      const char *makes, const struct json *source, struct error **err)
+			      const char *makes, const struct json *source, bool opens,
+			      struct error **err)
 {
 	CLEANUP(cleanup_scratch_free) struct scratch *scratch = memory_zalloc(sizeof(*scratch));
 	cleanup_free char *nonce = text_random_hex(16);
@@ -134,7 +135,7 @@ struct scratch *scratch_start(const struct session *session, const struct json *
 	scratch->name = helper_lock_name(nonce, ROLE);
 	if (makes)
 		scratch->nameless = memory_strdup(json_string(image, "Id"));
-	if (set_command(session, image, source, body, err) < 0)
+	if (opens && set_command(session, image, source, body, err) < 0)
 		return NULL;
 	scratch->id = container_create(session->engine, scratch->name, body, err);
 	if (!scratch->id) {

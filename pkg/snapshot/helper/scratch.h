@@ -17,14 +17,16 @@
 struct scratch;
 
 /*
- * scratch_start(session, image, makes, source, err):
+ * scratch_start(session, image, makes, source, opens, err):
  * Create and start one from ${image} (an inspect). ${makes}: the sidesnap.id of an image without a
  * name that is removed with it, also by doctor; NULL: none. ${source}: the inspect of the container that
  * its state is of, which gives it what people told of its database by labels, and lends its secrets
- * (driver.h), by which we get in; NULL: not known.
+ * (driver.h), by which we get in; NULL: not known. ${opens}: the server is told to ask for no password, where its driver
+ * knows how ("scratch"), which is enough to read, and not to dump accounts or change them.
  */
 struct scratch *scratch_start(const struct session *session, const struct json *image,
-			      const char *makes, const struct json *source, struct error **err);
+			      const char *makes, const struct json *source, bool opens,
+			      struct error **err);
 
 /*
  * scratch_check_room(session, image, bytes, err):
