@@ -176,6 +176,22 @@ def test_from_10_11_to_11_8(engine, images, made, server):
     copy.remove()
 
 
+@pytest.mark.database
+def test_masked(server, made, tmp_path):
+    """What the statements took away is in no snapshot; accounts are there, and one of them is changed."""
+    box, tag = made.box, made.box.tag("masked")
+    (tmp_path / "mask.sql").write_text(
+        "update shop.item set note = null, name = concat('name ', id); truncate shop.big;\n"
+        "alter user app@'%' identified by 'for-all';\n"
+    )
+    box.sidesnap.create(made.db.name, tag, "--mask", tmp_path / "mask.sql", timeout=400)
+    copy = server.ready(box.boot("masked", tag, wait=False))
+    rows = "select count(*), count(note), sum(name like 'name %') from shop.item"
+    assert server.sql(copy, rows, user="app", password="for-all", host="127.0.0.1") == "20000\t0\t20000"
+    assert server.sql(made.db, "select count(*) from shop.big") == "3"
+    copy.remove()
+
+
 # ---- diff --data ----
 
 CHANGE = """
