@@ -37,6 +37,7 @@ ORDER = [
     "test_compose",
     "test_redis",
     "test_mysql",
+    "test_mysql_logical",
     "test_replace",
     "test_reset",
     "test_undo",
@@ -56,7 +57,7 @@ ORDER = [
 
 # What is dear to set up (big images, a set of snapshots for all tests of a file) is set up by one process.
 WHOLE = {
-    "test_postgres", "test_compose", "test_redis", "test_mysql", "test_history", "test_diff_data", "test_share", "test_hostile",
+    "test_postgres", "test_compose", "test_redis", "test_mysql", "test_mysql_logical", "test_history", "test_diff_data", "test_share", "test_hostile",
 }
 
 
