@@ -409,6 +409,41 @@ static void check_stream(struct engine *engine, struct container_exec exec)
 	buffer_release(&said);
 }
 
+static void count_echo(void *context, int stream, const void *data, size_t size)
+{
+	size_t *counts = context;
+
+	(void)data;
+	counts[stream == 2] += size;
+}
+
+/* Fed with more than any buffer takes: what it says meanwhile is handed on, or both would wait. */
+static void check_fed(struct engine *engine, struct container_exec exec)
+{
+	CLEANUP(cleanup_exec_stream_free) struct exec_stream *stream = NULL;
+	struct error *error = NULL;
+	size_t counts[2] = {0, 0};
+	int exit_code = 0;
+
+	exec.input = NULL;
+	exec.asks = true;
+	exec.sink = count_echo;
+	exec.context = counts;
+	stream = exec_stream_open(engine, "x", &exec, &error);
+	assert_non_null(stream);
+	for (int i = 0; i < 32; i++) {
+		char *piece = calloc(1, 2 * MIB);
+
+		assert_int_equal(exec_stream_feed(stream, piece, 2 * MIB, &error), 1);
+		free(piece);
+	}
+	assert_int_equal(exec_stream_finish(stream, 20000, &error), 0);
+	assert_int_equal(counts[0], 64 * MIB);
+	assert_int_equal(counts[1], 3);
+	assert_int_equal(exec_stream_exit_code(stream, &exit_code, &error), 0);
+	assert_int_equal(exit_code, 7);
+}
+
 static void test_exec(void **state)
 {
 	static const char *const arguments[] = {"cat", "-", NULL};
@@ -445,6 +480,7 @@ static void test_exec(void **state)
 			    "\"AttachStdin\":true,\"AttachStdout\":true,\"AttachStderr\":true,"
 			    "\"Tty\":false}");
 	check_stream(engine, exec);
+	check_fed(engine, exec);
 	/* stderr joins stdout where nobody asks for it apart. */
 	exec.errors = NULL;
 	exec.input = NULL;
