@@ -150,7 +150,8 @@ def test_reset_replace_undo(box, sidesnap, server):
 
 
 def test_logical_and_load(box, sidesnap, server, tmp_path):
-    """influxd's portable backup: points, retention policies and continuous queries, not users."""
+    """influxd's portable backup: points and retention policies; not users and continuous queries."""
+    Client(server).ask("DROP CONTINUOUS QUERY mittel ON shop")
     before = dump(server)
     tag = box.tag()
     assert sidesnap.create(server.name, tag, "--logical", timeout=300)["consistency"] == "logical"
