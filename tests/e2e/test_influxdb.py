@@ -152,15 +152,15 @@ def test_reset_replace_undo(box, sidesnap, server):
 def test_logical_and_load(box, sidesnap, server, tmp_path):
     """influxd's portable backup: points and retention policies; not users and continuous queries."""
     Client(server).ask("DROP CONTINUOUS QUERY mittel ON shop")
-    before = dump(server)
+    before = dump(server)[:5]  # all but the grants
     tag = box.tag()
     assert sidesnap.create(server.name, tag, "--logical", timeout=300)["consistency"] == "logical"
     copy = ready(booted(box.boot("copy", tag, Env=ENVIRONMENT), timeout=120))
-    assert difference(dump(copy), before) is None
+    assert difference(dump(copy)[:5], before) is None
     file = tmp_path / "influx.tar"
     sidesnap("dump", server.name, "-o", file)
     with tarfile.open(file) as whole:
         assert whole.getnames()[0].endswith(".manifest")
     Client(server).ask("DROP MEASUREMENT wetter")
     sidesnap("load", server.name, "-i", file, "--yes", "--no-safety", timeout=300)
-    assert difference(dump(server), before) is None
+    assert difference(dump(server)[:5], before) is None
