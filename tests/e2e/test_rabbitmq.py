@@ -165,8 +165,8 @@ def test_definitions_logically(box, sidesnap, server, tmp_path):
     before = definitions(server)
     tag = box.tag()
     assert sidesnap.create(server.name, tag, "--logical", timeout=300)["consistency"] == "logical"
-    assert "definitions-without-messages" in sidesnap("show", tag).out
     copy = ready(booted(box.boot("copy", tag, wait=False), timeout=180))
+    assert "definitions-without-messages.json" in copy.logs()
     assert definitions(copy) == before
     assert queues(copy) == {name: 0 for name in QUEUES}
     client(copy).close()
