@@ -85,7 +85,11 @@ def own_dump(of, by=None, password=PASSWORD):
     by = by or of
     words = ["pg_dumpall", "-U", "postgres", "-h", address(of), "--no-tablespaces", "--quote-all-identifiers"]
     text = by.exec(words, env=[f"PGPASSWORD={password}"], timeout=300)
-    return [line for line in text.splitlines() if not re.match(r"\\(un)?restrict|-- (Dumped|Started|Completed)", line)]
+    # Since 16 a membership tells who granted it, and a view leaves a table's name out where one is enough.
+    text = re.sub(r"( WITH ADMIN OPTION)?(,| WITH) INHERIT TRUE( GRANTED BY .*)?;", r"\1;", text).replace('"Tab""le"."Key"', '"Key"')
+    # pg_dump 18 of Debian's sid adds an option of its own to columns of an older server.
+    noise = r"\\(un)?restrict|-- (Dumped|Started|Completed)|ALTER TABLE .* SET \(pg_attver=|$"
+    return [line for line in text.splitlines() if not re.match(noise, line)]
 
 
 def assert_same(of, copy, by=None):
@@ -172,11 +176,11 @@ def test_all_of_it_as_files(box, sidesnap, version, scratch):
     tag = box.tag()
     sidesnap.create(db.name, tag)
     wanted = own_dump(db)
-    # of a tablespace a page that changes costs a page
-    sql(db, "update bounded set t = 'z' where n = 100000")
+    # of a tablespace a page that changes costs a page: by content, 200 of them would be all of its 14 MB
+    sql(db, "update bounded set t = 'z' where n % 1000 = 0")
     page = box.tag()
     cost = sidesnap.create(db.name, page)
-    assert cost["new_bytes"] < 1500000, cost["new_bytes"]
+    assert cost["new_bytes"] < 9000000, cost["new_bytes"]
     run(db, "drop table spaced; drop table bounded; drop tablespace named; drop database latin;".replace("; ", ";\n"))
     sidesnap("reset", db.name, tag, "--yes")
     assert own_dump(ready(db)) == wanted and sql(db, "select count(*) from spaced") == "5000"
