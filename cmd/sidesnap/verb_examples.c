@@ -152,5 +152,6 @@ const struct example completion_examples[] = {
 const struct example drivers_examples[] = {
 	{"sidesnap drivers", "all there are"},
 	{"sidesnap drivers show postgres > drivers/postgres.json", "a copy to change"},
+	{"sidesnap drivers test postgres db", "whether it does in db what it says"},
 	{0},
 };

@@ -78,8 +78,9 @@ static const struct argument one_container[] = {
 static const struct argument run_arguments[] = {
 	ARGUMENT_REF, {.name = "ARGUMENT", .optional = true, .repeated = true}, {0}};
 static const struct argument driver_arguments[] = {
-	{.name = "ACTION", .optional = true, .completion = COMPLETE_WORDS, .words = "show"},
+	{.name = "ACTION", .optional = true, .completion = COMPLETE_WORDS, .words = "show test"},
 	{.name = "NAME", .optional = true, .completion = COMPLETE_DRIVERS},
+	{.name = "CONTAINER", .optional = true, .completion = COMPLETE_TARGETS},
 	{0}};
 static const struct argument anything[] = {{.name = "WORD", .optional = true, .repeated = true},
 					   {0}};
@@ -508,18 +509,24 @@ const struct verb verbs[] = {
 	 .run = verb_undo_run,
 	 .print = verb_undo_print},
 	{.name = "drivers",
-	 .summary = "list what is known of databases, or show it",
+	 .summary = "list what is known of databases, show it, or try it",
 	 .description =
 		 "A driver is what is known of one database, as a JSON file: built in, or from the "
 		 "directory that SIDESNAP_DRIVERS names, or from /etc/sidesnap/drivers. Without an "
 		 "ACTION all are listed, with where each comes from and what can be done with it. A "
 		 "file that cannot be used is listed with its line and what is wrong there.\n\n"
 		 "`show NAME` prints the definition of one, which may be copied and changed. "
-		 "docs/drivers.md says how to write one.",
+		 "docs/drivers.md says how to write one.\n\n"
+		 "`test NAME CONTAINER` tries one, step by step: whether it is recognised, says that it "
+		 "is ready, can be prepared (and released), dumped, loaded into a scratch container "
+		 "without a network, and whether what was loaded is the same. The container is asked and "
+		 "dumped, never changed. Where somebody writes meanwhile the last steps can fail for "
+		 "that reason alone. A step that the driver has nothing for is \"absent\".",
 	 .arguments = driver_arguments,
 	 .examples = drivers_examples,
 	 .exit_notes =
-		 "3 when the file of the driver is broken; 4 when there is none of that name.",
+		 "3 when the file of the driver is broken; 4 when there is none of that name; of test 2 "
+		 "when a step failed, or the container is not recognised as such.",
 	 .without_engine = true,
 	 .run = verb_drivers_run,
 	 .print = verb_drivers_print},

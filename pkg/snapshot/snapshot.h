@@ -445,6 +445,16 @@ struct load_options {
 int snapshot_load(struct session *session, const struct load_options *options, struct json **result,
 		  struct error **err);
 
+/*
+ * snapshot_test_driver(session, driver, target, result, err): drivers test.
+ * Whether the driver does in this container what it says, by doing it: nothing but its own prepare and
+ * release, questions and dumps reach the container; what is loaded goes into a scratch one.
+ * {"driver","target","target_id","ok","steps":[{"step","result":"ok"|"failed"|"absent" (not in the
+ *  driver)|"skipped" (another failed),"detail","duration_ms"}]}. A step that fails is in the result, not in *err.
+ */
+int snapshot_test_driver(struct session *session, const char *driver, const char *target,
+			 struct json **result, struct error **err);
+
 /* ---- doctor.c ---- */
 
 /* snapshot_doctor(session, dry_run, result, err): {"actions":[{"what","container","detail"}],"problems":[TEXT],"notes":[TEXT]}. */

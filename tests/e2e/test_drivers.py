@@ -8,6 +8,7 @@ import os
 import pytest
 
 from support.cli import FAILED, NOT_FOUND, UNFINISHED, UNSUPPORTED, USAGE, Sidesnap
+from test_postgres import sql, start
 
 LABEL = "sidesnap.driver."
 
@@ -173,3 +174,35 @@ def test_what_the_shell_would_do(box):
     box.sidesnap.create(container.name, box.tag())
     names = set(container.exec("ls /data").split("\n"))
     assert {"$HOME", "`id`", "a;b", "*"} <= names
+
+
+def steps(result):
+    return {step["step"]: step["result"] for step in result["steps"]}
+
+
+def test_one_is_tried(box, sidesnap):
+    """Every step on a real server; the copy that is loaded is gone afterwards."""
+    db = start(box, mounts=[(box.volume("data"), "/var/lib/postgresql/data")])
+    sql(db, "create table t as select i, 'ä' || i as v from generate_series(1, 500) i; create role app login password 'x'")
+    before = {c["Id"] for c in box.engine.containers()}
+    result = sidesnap.json("drivers", "test", "postgres", db.name, timeout=300)
+    assert result["ok"] is True
+    assert steps(result) == dict.fromkeys(["detect", "ready", "prepare", "dump", "load", "compare"], "ok")
+    shown = sidesnap("drivers", "test", "postgres", db.name, timeout=300).out
+    assert "the same rows" in shown and "its own dump is the same" in shown
+    assert {c["Id"] for c in box.engine.containers()} == before
+
+
+def test_one_that_does_not_fit_is_told(box, sidesnap, tmp_path):
+    db = start(box, mounts=[(box.volume("data"), "/var/lib/postgresql/data")])
+    sidesnap.fails(FAILED, "drivers", "test", "redis", db.name, says=["postgres", "sidesnap.driver=redis"])
+    sidesnap.fails(USAGE, "drivers", "test", "redis", says=["CONTAINER"])
+    sidesnap.fails(NOT_FOUND, "drivers", "test", "nosuch", db.name)
+    sidesnap.fails(NOT_FOUND, "drivers", "test", "postgres", "nosuch")
+    # A dump that leaves something out is loaded without an error, and found by the comparison.
+    own = json.loads(sidesnap("drivers", "show", "postgres").out)
+    own["dump"]["server"]["arguments"].append("--no-role-passwords")
+    (tmp_path / "postgres.json").write_text(json.dumps(own))
+    done = sidesnap("drivers", "test", "postgres", db.name, "--json", code=FAILED, env={"SIDESNAP_DRIVERS": str(tmp_path)}, timeout=300)
+    assert steps(done.json())["compare"] == "failed", done
+    assert steps(done.json())["load"] == "ok", done

@@ -12,6 +12,7 @@
 #include "snapshot/compare/data_merge.h"
 #include "snapshot/compare/data_schema.h"
 #include "snapshot/compare/data_table.h"
+#include "snapshot/compare/diff_data.h"
 #include "snapshot/compare/ends.h"
 #include "snapshot/helper/scratch.h"
 #include "snapshot/labels.h"
@@ -133,6 +134,8 @@ static int boot_container(struct session *session, struct side *side, struct err
 static int boot(struct session *session, struct side *side, const struct side *other,
 		struct error **err)
 {
+	if (side->scratch)
+		return 0;
 	if (!side->end.image)
 		return boot_container(session, side, err);
 	progress_phase(session->progress, "starting \"%s\"", side->end.name);
@@ -165,7 +168,7 @@ static int boot_both(struct diff_data *diff, struct error **err)
 	uint64_t timeout_ms = diff->place.options->timeout_ms;
 	size_t first = diff->sides[1].end.image ? 0 : 1;
 
-	if (check_space(diff, err) < 0 ||
+	if ((!diff->sides[0].scratch && check_space(diff, err) < 0) ||
 	    boot(session, &diff->sides[first], &diff->sides[1 - first], err) < 0 ||
 	    boot(session, &diff->sides[1 - first], &diff->sides[first], err) < 0)
 		return -1;
@@ -512,6 +515,28 @@ static int compare_booted(struct diff_data *diff, struct error **err)
 		if (scratch_close(STEAL_POINTER(diff->sides[i].scratch), err) < 0)
 			return -1;
 	return 0;
+}
+
+int diff_data_with_copy(struct session *session, struct scratch *copy, const char *target,
+			struct json **result, struct error **err)
+{
+	const struct diff_data_options options = {0};
+	CLEANUP(diff_data_release)
+	struct diff_data diff = {
+		.place = {.session = session, .options = &options, .database = ""},
+		.sides[0].scratch = copy,
+	};
+
+	if (target_find(session, scratch_id(copy), &diff.sides[0].end.target, err) < 0 ||
+	    target_find(session, target, &diff.sides[1].end.target, err) < 0)
+		return -1;
+	diff.sides[0].end.name = memory_strdup("the copy");
+	diff.sides[1].end.name = memory_strdup(diff.sides[1].end.target.name);
+	begin_result(&diff);
+	if (compare_booted(&diff, err) < 0)
+		return -1;
+	*result = STEAL_POINTER(diff.result);
+	return session_check(session, err);
 }
 
 int snapshot_diff_data(struct session *session, const char *from, const char *to,
