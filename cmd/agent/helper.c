@@ -36,7 +36,7 @@
 #define IO_WHO_PROCESS 1
 
 static const char tree_members[] =
-	"kind name mount paths pages page_block page_size excluded allow_overlay seed parent_seed";
+	"kind name mount paths pages page_block page_size excluded direct_io allow_overlay seed parent_seed";
 
 static int parse_tree(struct job_tree *tree, const struct json *json, struct error **err)
 {
@@ -50,6 +50,7 @@ static int parse_tree(struct job_tree *tree, const struct json *json, struct err
 	tree->kind = strcmp(kind, "bind") == 0 ? TREE_BIND : TREE_VOLUME;
 	tree->name = memory_strdup(json_string_or(json, "name", ""));
 	tree->mount = memory_strdup(mount);
+	tree->has_direct_io = json_bool(json, "direct_io");
 	tree->allow_overlay = json_bool(json, "allow_overlay");
 	tree->has_seed = json_bool(json, "seed");
 	tree->has_parent_seed = json_bool(json, "parent_seed");
@@ -115,6 +116,7 @@ void job_tree_source(const struct job_tree *tree, struct tree_source *source)
 	source->page_block = (uint32_t)tree->page_block;
 	source->page_size = (uint32_t)tree->page_size;
 	source->excluded = &tree->excluded;
+	source->has_direct_io = tree->has_direct_io;
 	source->allow_overlay = tree->allow_overlay;
 }
 

@@ -24,7 +24,7 @@ struct job_tree {
 	char *name, *mount;
 	struct string_list paths, pages, excluded;
 	uint64_t page_block, page_size;
-	bool allow_overlay, has_seed, has_parent_seed;
+	bool has_direct_io, allow_overlay, has_seed, has_parent_seed;
 	int fd;
 };
 

@@ -222,6 +222,7 @@ static const struct member top_members[] = {
 	{"state_variables", check_strings, false},
 	{"state_values", check_state_values, false},
 	{"hosts", check_templates, false},
+	{"direct_io", check_bool, false},
 	{"guard", check_templates, false},
 	{"prepare", check_steps, false},
 	{"release", check_steps, false},

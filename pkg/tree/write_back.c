@@ -27,6 +27,9 @@
 /* Where inodes have no room for more (ext4 with 128 bytes each), times are whole seconds. */
 #define HOT_SECONDS_NS (HOT_NS + 1000 * 1000 * 1000LL)
 
+/* Longer than a disk takes that is not about to be given up; age_ns() tells up to two seconds. */
+#define DIRECT_NS (1500 * 1000 * 1000LL)
+
 enum write_back_kind write_back_kind(int fd)
 {
 	struct statfs status;
@@ -82,9 +85,9 @@ static long long age_ns(const struct timespec *time, const struct timespec *now)
 	       (now->tv_nsec - time->tv_nsec);
 }
 
-bool is_hot(const struct file_status *status, const struct timespec *looked)
+static bool is_within(const struct file_status *status, const struct timespec *looked,
+		      long long hot_ns)
 {
-	long long hot_ns = status->ctime.tv_nsec ? HOT_NS : HOT_SECONDS_NS;
 	long long modified = age_ns(&status->mtime, looked);
 
 	/*
@@ -92,4 +95,14 @@ bool is_hot(const struct file_status *status, const struct timespec *looked)
 	 * and that can come by again.
 	 */
 	return (modified < hot_ns && modified > -hot_ns) || age_ns(&status->ctime, looked) < hot_ns;
+}
+
+bool is_hot(const struct file_status *status, const struct timespec *looked)
+{
+	return is_within(status, looked, status->ctime.tv_nsec ? HOT_NS : HOT_SECONDS_NS);
+}
+
+bool is_hot_directly(const struct file_status *status, const struct timespec *looked)
+{
+	return is_within(status, looked, DIRECT_NS);
 }

@@ -37,4 +37,11 @@ bool write_back(int fd, enum write_back_kind kind);
  */
 bool is_hot(const struct file_status *status, const struct timespec *looked);
 
+/*
+ * is_hot_directly(status, looked): The same where files are written past the page cache (O_DIRECT), mostly by
+ * asynchronous calls: the times are set when a write is handed over, and nothing that a reader can do waits
+ * for its end, so that a read may still find what was there before. On a busy disk that takes a while.
+ */
+bool is_hot_directly(const struct file_status *status, const struct timespec *looked);
+
 #endif

@@ -124,7 +124,7 @@ int wire_error_from(const struct json *json, struct error **err);
  *   after GO is then recorded as hot, else everything is read after GO and written back first),
  *   "container":"<64 hex id of the target>",
  *   "trees":[{"kind":"volume"|"bind","name","mount":"/dev/sidesnap/0","paths":["/data"],
- *             "pages":["base/[0-9]..."],"page_block":32768,"page_size":8192,"excluded":["tmp/x"],"allow_overlay":false,
+ *             "pages":["base/[0-9]..."],"page_block":32768,"page_size":8192,"excluded":["tmp/x"],"direct_io":false,"allow_overlay":false,
  *             "seed":true|false,            a stream of ENTRY/DATA "seed:INDEX" follows READY
  *             "parent_seed":true|false}],   the parent has a tree at that path, whose seed is still right
  *   "own":{"source":"process"|"stream"|"none",

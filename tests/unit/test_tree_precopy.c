@@ -157,6 +157,30 @@ static void test_hot_files_are_read_again(void **state)
 	assert_int_equal(pass.read_bytes, bench->is_trusted ? 2000 : 3000);
 }
 
+/* A write past the page cache may still be under way, long after the times that it set. */
+static void test_direct_io_is_trusted_later(void **state)
+{
+	struct bench *bench = *state;
+	struct snapshot *first, *second, *third;
+	struct tree_source source = bench_source(bench);
+	struct capture_pass pass;
+
+	source.has_direct_io = true;
+	make_noise(bench, "a", 3000);
+	cool_down();
+	first = bench_snapshot(bench);
+	snapshot_take_over(first, bench->scratch.fd, "store", source, NULL, &pass);
+	second = bench_snapshot(bench);
+	snapshot_take_over(second, bench->scratch.fd, "store", source, first, &pass);
+	assert_int_equal(pass.read_bytes, 3000);
+	sleep(2);
+	third = bench_snapshot(bench);
+	snapshot_take_over(third, bench->scratch.fd, "store", source, second, &pass);
+	assert_int_equal(pass.read_bytes, 3000);
+	snapshot_take_over(bench_snapshot(bench), bench->scratch.fd, "store", source, third, &pass);
+	assert_int_equal(pass.read_bytes, bench->is_trusted ? 0 : 3000);
+}
+
 static int memory_setup(void **state)
 {
 	*state = bench_new("/dev/shm");
@@ -613,6 +637,7 @@ int main(void)
 		bench_test(test_another_run_of_the_machine_proves_nothing),
 		bench_test(test_every_change_is_seen),
 		bench_test(test_hot_files_are_read_again),
+		bench_test(test_direct_io_is_trusted_later),
 		cmocka_unit_test_setup_teardown(test_tmpfs_is_never_trusted, memory_setup,
 						bench_teardown),
 		bench_test(test_bad_earlier_catalogs_cost_only_time),

@@ -305,6 +305,8 @@ static void plan_details(const struct create_options *options, struct plan *plan
 					continue;
 				tree->page_block = plan->driver.page_block;
 				tree->page_size = plan->driver.page_size;
+				tree->has_direct_io =
+					json_bool(plan->driver.driver->definition, "direct_io");
 				for (size_t g = 0; g < plan->driver.pages.count; g++) {
 					cleanup_free char *glob =
 						below && *below
@@ -468,6 +470,7 @@ struct json *plan_job_trees(const struct plan *plan, const struct create_options
 		json_set_int(item, "page_block", tree->page_block);
 		json_set_int(item, "page_size", tree->page_size);
 		set_strings(item, "excluded", &tree->excluded);
+		json_set_bool(item, "direct_io", tree->has_direct_io);
 		json_set_bool(item, "allow_overlay", options->allow_overlay_volume);
 		json_set_bool(item, "seed", false);
 	}

@@ -25,7 +25,8 @@ struct plan_tree {
 	struct string_list excluded; /* relative */
 	struct string_list pages;    /* relative globs */
 	uint32_t page_block, page_size;
-	bool dropped; /* turned out to be a single file: becomes an own file */
+	bool has_direct_io; /* the driver's server writes past the page cache */
+	bool dropped;	    /* turned out to be a single file: becomes an own file */
 };
 
 struct plan {

@@ -145,7 +145,9 @@ static int capture_contents(struct walk *walk, const struct scan_item *item,
 	bool changed = false;
 	int result = 0;
 
-	*is_hot_file = walk->kind == WRITE_BACK_NONE || is_hot(&item->status, &item->looked);
+	*is_hot_file =
+		walk->kind == WRITE_BACK_NONE || is_hot(&item->status, &item->looked) ||
+		(walk->source->has_direct_io && is_hot_directly(&item->status, &item->looked));
 	if (walk->defer && *is_hot_file && walk->kind != WRITE_BACK_NONE) {
 		defer(&walk->pass, &item->status);
 		/* the next pass compares with the same */

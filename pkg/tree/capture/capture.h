@@ -38,6 +38,7 @@ struct tree_source {
 	uint32_t page_block;		    /* block size for these, bytes; 0: 32 KiB */
 	uint32_t page_size;		    /* of these; 0: a changed page costs its whole block */
 	const struct string_list *excluded; /* relative paths or globs; may be NULL */
+	bool has_direct_io;		    /* files are written past the page cache */
 	bool allow_overlay;		    /* else 0/0 character devices refuse the tree */
 	/*
 	 * What an earlier capture found, read to its end: files that have not changed since
