@@ -206,6 +206,7 @@ def test_other_volumes_and_own_files_come_along(box, sidesnap):
     assert copy.exec("cat /more/file /etc/own.conf").split() == ["kept", "own"]
 
 
+@pytest.mark.database
 def test_data_in_the_container_s_own_layer(box, sidesnap):
     """No volume holds it: what is loaded is in the new container's layer, and of the old one's nothing."""
     db = start(box, Env=["PGDATA=/srv/pg"])
@@ -226,7 +227,7 @@ def test_data_in_the_container_s_own_layer(box, sidesnap):
     assert copy.logs().count("sidesnap: loaded") == 1
 
 
-@pytest.mark.parametrize("how", ["init", "read-only", "user"])
+@pytest.mark.parametrize("how", ["init", pytest.param("read-only", marks=pytest.mark.database), "user"])
 def test_in_other_circumstances(box, sidesnap, small, how):
     """An init above boot, a root that cannot be written, a user who is not root."""
     before = dump(small)
@@ -344,7 +345,7 @@ def test_killed_create_leaves_nothing(box, small, point):
 # ---- boots that are cut off ----
 
 
-@pytest.mark.parametrize("point", ["load/marked", "load/feeding", "load/loaded"])
+@pytest.mark.parametrize("point", [pytest.param("load/marked", marks=pytest.mark.database), "load/feeding", "load/loaded"])
 def test_killed_boot_begins_anew(box, small, point):
     before = dump(small)
     reference = with_failpoints(box).create(small.name, box.tag(), "--logical")["reference"]
@@ -509,7 +510,7 @@ def test_replace_that_fails_goes_back(box, small):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("image, data", [("postgres17", DATA), ("postgres18", "/var/lib/postgresql")])
+@pytest.mark.parametrize("image, data", [("postgres17", DATA), pytest.param("postgres18", "/var/lib/postgresql", marks=pytest.mark.database)])
 def test_onto_a_newer_version(box, sidesnap, images, db, image, data):
     newer = images(image)
     rows = sql(db, "select count(*), md5(string_agg(v, '' order by id)) from t", database="shop")
@@ -546,6 +547,7 @@ def private_bytes(process):
 
 
 @pytest.mark.slow
+@pytest.mark.database
 def test_memory_does_not_grow_with_the_dump(box, sidesnap):
     """Neither the command's, nor the agent's in the helper, nor boot's: 150 MB that compress badly."""
     db = start(box, mounts=[(box.volume("data"), DATA)])

@@ -57,6 +57,7 @@ def assert_same(server, copy, original):
         copy.exec("healthcheck.sh --connect --innodb_initialized")
 
 
+@pytest.mark.database
 def test_create_logical(server, made):
     """The first boot loads it into an empty server with a password that nobody knew; then all is as it was."""
     box = made.box

@@ -337,7 +337,7 @@ def test_diff_data(box, sidesnap, image):
 
 LOGICAL = [
     ("redis", [], "no"),
-    ("redis", ["--appendonly", "yes"], "yes"),
+    pytest.param("redis", ["--appendonly", "yes"], "yes", marks=pytest.mark.database),
     pytest.param("redis", ["--save", ""], "no", marks=pytest.mark.database),
     pytest.param("redis8", ["--appendonly", "yes"], "yes", marks=pytest.mark.database),
     pytest.param("valkey", ["--appendonly", "yes", "--requirepass", "hush"], "yes", marks=pytest.mark.database),
@@ -390,6 +390,7 @@ def test_logical_of_another_program(box, sidesnap):
         assert digest(server.like(booted(box.boot(image, tag)))) == wanted
 
 
+@pytest.mark.database
 def test_replica(box, sidesnap):
     """Its snapshot holds what it has; a copy follows the primary again where it can reach it."""
     primary = start(box, word="primary")

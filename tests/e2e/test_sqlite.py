@@ -75,7 +75,7 @@ def test_a_page_costs_a_page(box, sidesnap, app):
     assert copy.exec(["sqlite3", FILE, 'select count(*) from "Tab""le" where value = -1; pragma integrity_check']) == "4\nok\n"
 
 
-@pytest.mark.parametrize("mode", ["wal", "delete", pytest.param("truncate", marks=pytest.mark.database), pytest.param("persist", marks=pytest.mark.database)])
+@pytest.mark.parametrize("mode", ["wal", pytest.param("delete", marks=pytest.mark.database), pytest.param("truncate", marks=pytest.mark.database), pytest.param("persist", marks=pytest.mark.database)])
 def test_under_load(box, sidesnap, mode):
     """
     Every snapshot is opened, which plays its journal back, and checked: whole, all that had been committed before,
