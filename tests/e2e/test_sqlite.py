@@ -202,3 +202,31 @@ def test_dump_while_it_is_written(box, sidesnap, tmp_path):
     made.executescript(path.read_text())
     last = made.execute("select n from last").fetchone()[0]
     assert made.execute("select max(n) from written").fetchone()[0] == last
+
+
+# ---- what differs ----
+
+
+def test_diff_data(box, sidesnap, app):
+    """Rows by their keys, and by what is in them where a key may be NULL; definitions; values of every type."""
+    db = sqlite3.connect(app.file)
+    db.executescript("create table loose (a, b); insert into loose values (1, '1'), (null, x'00ff'), (1, '1')")
+    db.commit()
+    tag = box.tag()
+    sidesnap.create(app.name, tag)
+    assert sidesnap.json("diff", "--data", tag, app.name, timeout=300)["same"] is True
+    db.execute('update "Tab""le" set "näme" = ? where id = 10', ("tab\tline\nback\\slash",))
+    db.execute('delete from "Tab""le" where id = 9')
+    db.execute("insert into pairs values ('p', 1000)")
+    db.execute("insert into loose values (null, null)")
+    db.execute("create index by_body on big (id)")
+    db.commit()
+    db.close()
+    done = sidesnap("diff", "--data", tag, app.name, "--rows", "5", "--json", code=1, timeout=300)
+    found = done.json()
+    (main,) = [d for d in found["databases"] if d["name"] == "main"]
+    tables = {t["name"]: (t["matched_by"], t["added"], t["removed"], t["changed"]) for t in main["tables"]}
+    assert tables == {'"Tab""le"': ("key", 0, 1, 1), "pairs": ("key", 1, 0, 0), "loose": ("content", 1, 0, 0)}
+    assert [(o["change"], o["type"], o["name"]) for o in main["schema"]] == [("added", "index", "by_body")]
+    text = sidesnap("diff", "--data", tag, app.name, "--rows", "5", code=1, timeout=300).out
+    assert r"'tab\x09line\x0aback\slash'" in text and "a=NULL b=NULL" in text, text
