@@ -127,10 +127,13 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* Some servers put a title there once they run: "redis-server *:6379", "postgres: ...". */
 static bool is_named(const char *word, const struct json *names)
 {
+	cleanup_free char *first = memory_strndup(word, strcspn(word, " :"));
+
 	json_for_each(item, names)
-		if (strcmp(base_name(word), json_string_or(item, NULL, "")) == 0)
+		if (strcmp(base_name(first), json_string_or(item, NULL, "")) == 0)
 			return true;
 	return false;
 }
