@@ -121,7 +121,7 @@ class Load:
         self.thread.join(60)
 
 
-@pytest.fixture(params=["postgres", pytest.param("postgres17", marks=pytest.mark.database), pytest.param("postgres18", marks=pytest.mark.database)])
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.database) for name in ("postgres", "postgres17", "postgres18")])
 def version(request):
     return request.param
 
