@@ -173,6 +173,8 @@ def test_all_of_it_as_files(box, sidesnap, version, scratch):
     sql(db, "drop table written")
     # no hints of the next reader's in the pages, no vacuum of the server's own
     db.exec(["vacuumdb", "-q", "-U", "postgres", "--all", "--freeze", "--analyze"], timeout=300)
+    # what no restore brings back must not be in what is compared
+    sql(db, "truncate scribble", database='sh"op ü')
     tag = box.tag()
     sidesnap.create(db.name, tag)
     wanted = own_dump(db)
