@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/io.h"
 #include "base/memory.h"
+#include "base/redact.h"
 
 #define VALUE_SIZE_MAX 65536U
 #define EXPANDED_SIZE_MAX (4U << 20)
@@ -147,12 +148,5 @@ bool load_values_have(struct load_values *values, const struct json *needs)
 
 void load_values_redact(const struct load_values *values, char *text)
 {
-	for (size_t i = 0; i < values->secrets.count; i++) {
-		size_t size = strlen(values->secrets.items[i]);
-
-		for (char *p = text; (p = strstr(p, values->secrets.items[i])) != NULL; p += 3) {
-			memcpy(p, "***", 3);
-			memmove(p + 3, p + size, strlen(p + size) + 1);
-		}
-	}
+	redact(&values->secrets, text);
 }

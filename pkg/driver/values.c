@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/redact.h"
 #include "base/template.h"
 
 #define LABEL_VALUE_PREFIX "sidesnap.driver."
@@ -525,12 +526,5 @@ char *values_expand(struct values *values, const char *template)
 
 void values_redact(const struct values *values, char *text)
 {
-	for (size_t i = 0; i < values->secrets.count; i++) {
-		size_t size = strlen(values->secrets.items[i]);
-
-		for (char *p = text; (p = strstr(p, values->secrets.items[i])) != NULL; p += 3) {
-			memcpy(p, "***", 3);
-			memmove(p + 3, p + size, strlen(p + size) + 1);
-		}
-	}
+	redact(&values->secrets, text);
 }
