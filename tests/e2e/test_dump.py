@@ -80,7 +80,8 @@ def test_a_terminal_gets_no_dump(box, db):
 def test_who_cannot_be_dumped(box):
     busy = box.sleeper()
     box.sidesnap.fails(UNSUPPORTED, "dump", busy.name, says="no driver fits")
-    box.sidesnap.fails(UNSUPPORTED, "dump", busy.name, "--driver", "redis", says="cannot dump")
+    box.sidesnap.fails(UNSUPPORTED, "dump", busy.name, "--driver", "neo4j", says="cannot dump")
+    box.sidesnap.fails(FAILED, "dump", busy.name, "--driver", "redis", says="cannot get into Redis")
     box.sidesnap.fails(FAILED, "dump", busy.name, "--driver", "postgres", says="cannot get into PostgreSQL")
     busy.kill()
     box.sidesnap.fails(FAILED, "dump", busy.name, "--driver", "postgres", says="does not run")
