@@ -9,6 +9,7 @@
 #include "snapshot/snapshot.h"
 #include "ui/escape.h"
 
+#include "create_set.h"
 #include "present.h"
 #include "rows.h"
 #include "verb.h"
@@ -71,6 +72,9 @@ const struct option create_options_table[] = {
 	{.name = "allow-overlay-volume",
 	 .help = "capture a volume that looks like overlay storage, without its whiteouts' "
 		 "attributes"},
+	{.name = "all",
+	 .letter = 'a',
+	 .help = "every container of this engine, as a set of one instant"},
 	{.name = "dry-run", .help = "show what would be captured; touch nothing"},
 	{.name = "force", .letter = 'f', .help = "move REF when it exists already"},
 	{0},
@@ -154,6 +158,13 @@ int verb_create_run(struct command *command, struct json **result, struct error 
 	struct create_options options;
 	int status;
 
+	if (create_set_is_meant(command))
+		return create_set_run(command, result, err);
+	if (!command->options.arguments.count) {
+		error_set(err, ERROR_USAGE, "create wants a TARGET");
+		return error_hint(err, "\"sidesnap ps\" lists the containers; a whole compose project "
+				       "is taken by -p PROJECT, everything by --all");
+	}
 	options_from(command, &options);
 	if (mask && options_has(&command->options, "dry-run"))
 		status = error_set(err, ERROR_USAGE, "--mask and --dry-run exclude each other");
@@ -242,7 +253,9 @@ static void print_plan(const struct json *plan)
 
 void verb_create_print(const struct command *command, const struct json *result)
 {
-	if (options_has(&command->options, "dry-run"))
+	if (options_has(&command->options, "dry-run") && create_set_is_meant(command))
+		create_set_print_plan(result);
+	else if (options_has(&command->options, "dry-run"))
 		print_plan(result);
 	else
 		printf("%s\n", json_string_or(result, "reference", ""));

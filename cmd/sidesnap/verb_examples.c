@@ -10,6 +10,7 @@ const struct example create_examples[] = {
 	{"sidesnap create db --onto postgres:17 -t demo:17",
 	 "for a newer major version; booted and loaded by: sidesnap run demo:17"},
 	{"sidesnap create db -t demo:masked --mask mask.sql", "without what must not be seen"},
+	{"sidesnap create -p shop -t shop:monday", "a compose project at one instant, as a set"},
 	{"docker-compose exec -T sidesnap sidesnap create db", "from the sidecar of a project"},
 	{0},
 };

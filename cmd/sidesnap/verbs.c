@@ -45,6 +45,8 @@ const struct option global_options[] = {
 	}
 
 static const struct argument one_target[] = {ARGUMENT_TARGET, {0}};
+static const struct argument targets[] = {
+	{.name = "TARGET", .optional = true, .repeated = true, .completion = COMPLETE_TARGETS}, {0}};
 static const struct argument optional_target[] = {
 	{.name = "TARGET", .optional = true, .completion = COMPLETE_TARGETS}, {0}};
 static const struct argument optional_name[] = {
@@ -121,7 +123,7 @@ static const struct option man_options[] = {
 
 const struct verb verbs[] = {
 	{.name = "create",
-	 .summary = "make a snapshot of a container with its volumes",
+	 .summary = "make a snapshot of a container with its volumes, or of several at one instant",
 	 .description =
 		 "Turns TARGET, its named and anonymous volumes and its own changed files into an "
 		 "image that boots back into exactly this state. Most is read while they run. The "
@@ -136,10 +138,15 @@ const struct verb verbs[] = {
 		 "captured then: the first start loads the dump into an empty server, which nobody "
 		 "reaches before that is done. With --onto that is a server of another image, such "
 		 "as a newer major version; the container's own changed files stay out.\n\n"
+		 "Several TARGETs, -p PROJECT without one, or --all make a set: all are captured "
+		 "side by side and frozen together, once, so that all are of one instant. Each "
+		 "member gets the tag of the set with \"-NAME\" behind it, the set one of its own; "
+		 "either all get their tags or none does. A volume that several mount is captured "
+		 "with one of them.\n\n"
 		 "`docker-compose exec -T` and `docker exec` without a terminal deliver no signal to "
 		 "the command inside: Ctrl-C ends them, not the create. `sidesnap cancel TARGET` stops "
 		 "it.",
-	 .arguments = one_target,
+	 .arguments = targets,
 	 .options = create_options_table,
 	 .examples = create_examples,
 	 .exit_notes =

@@ -288,6 +288,12 @@ struct json *json_set_array(struct json *object, const char *key)
 	return json_set(object, key, json_new_array());
 }
 
+void json_change_string(struct json *item, const char *value)
+{
+	if (!cJSON_SetValuestring(node(item), value))
+		made(NULL);
+}
+
 struct json *json_add(struct json *array, struct json *value)
 {
 	made(cJSON_AddItemToArray(node(array), node(value)) ? node(value) : NULL);

@@ -98,6 +98,9 @@ struct json *json_set_array(struct json *object, const char *key);  /* a new emp
 void json_set_bytes(struct json *object, const char *key, const char *text);
 char *json_bytes(const struct json *object, const char *key);
 
+/* json_change_string(item, value): Another text for a string. ${value} must not be its own. */
+void json_change_string(struct json *item, const char *value);
+
 /* json_add*(array, value): Append. Return the value's node. */
 struct json *json_add(struct json *array, struct json *value);
 struct json *json_add_string(struct json *array, const char *value);

@@ -268,6 +268,12 @@ int image_remove(struct engine *engine, const char *reference, bool force, bool 
 char *image_commit(struct engine *engine, const char *container, const struct json *config,
 		   const char *comment, const char *author, struct error **err);
 
+/*
+ * image_import(engine, archive, err): An image of one layer out of a tar, with no configuration and no
+ * tag: its id, to be freed.
+ */
+char *image_import(struct engine *engine, const struct buffer *archive, struct error **err);
+
 /* ---- transfers (transfer.c): between the engine and a registry, by the engine ---- */
 
 struct image_transfer {
@@ -296,6 +302,7 @@ int image_pull(struct engine *engine, struct image_transfer *transfer, struct er
 struct json *volume_inspect(struct engine *engine, const char *name, struct error **err);
 struct json *volume_create(struct engine *engine, const struct json *body, struct error **err);
 int volume_remove(struct engine *engine, const char *name, bool force, struct error **err);
+struct json *network_inspect(struct engine *engine, const char *network, struct error **err);
 int network_connect(struct engine *engine, const char *network, const char *container,
 		    const struct json *endpoint, struct error **err);
 int network_disconnect(struct engine *engine, const char *network, const char *container,

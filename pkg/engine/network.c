@@ -1,6 +1,13 @@
 /* Networks. */
 #include "engine/client.h"
 
+struct json *network_inspect(struct engine *engine, const char *network, struct error **err)
+{
+	cleanup_free char *escaped = engine_escape(network);
+
+	return engine_get(engine, engine_path(engine, "/networks/%s", escaped), err);
+}
+
 int network_connect(struct engine *engine, const char *network, const char *container,
 		    const struct json *endpoint, struct error **err)
 {

@@ -19,6 +19,7 @@
 #define LABEL_JOURNAL "sidesnap.journal" /* base64url JSON: how doctor ends a reset or replace */
 
 /* On both */
+#define LABEL_SET "sidesnap.set"   /* of a member, and of its helper: id of the set; "" none */
 #define LABEL_ROLE "sidesnap.role" /* helper, scratch, snapshot, set, base; state on a volume */
 
 /* On snapshots (images); all are always there, empty means absent */
@@ -53,6 +54,9 @@
 #define LABEL_VERSION "sidesnap.version"	    /* of the tool */
 #define LABEL_NOTES "sidesnap.notes"		    /* describe --notes */
 #define LABEL_PINNED "sidesnap.pinned"		    /* "true": rm and prune leave it alone */
+
+/* On images of sets, beside some of the above */
+#define LABEL_MEMBERS "sidesnap.members" /* JSON: [{"name","container","id","image",...}] */
 
 /* Bytes of what people write: a title is a line in every list. */
 #define TITLE_MAX 1000

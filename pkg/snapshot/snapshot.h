@@ -22,6 +22,38 @@ struct create_masked {
 	const char *name; /* of the file of statements, for a label */
 };
 
+/* Where the members of a set wait for one another. */
+enum create_step {
+	CREATE_PRECOPIED, /* what could be read while it runs has been read */
+	CREATE_READY,	  /* prepared, and stopped where that was asked for: it may be frozen */
+	CREATE_CAPTURED,  /* the last byte that needs the freeze has been read */
+	CREATE_MADE,	  /* the image is there, without a name */
+};
+
+/*
+ * A create that is one of several (pkg/project/set_create.c). It freezes and thaws nothing itself:
+ * who leads it does that for all, between CREATE_READY and CREATE_CAPTURED.
+ */
+struct create_member {
+	const char *set; /* sidesnap.id of the set */
+	/* Volumes that another member captures: {NAME of the volume: NAME of the member}. */
+	const struct json *elsewhere;
+	/*
+	 * wait(context, step, tick, create, err): Tell that this step is reached, and wait until all may
+	 * go on, calling tick(create) at least once a second. 0; 1, at CREATE_PRECOPIED only: that is too
+	 * long ago by now, read again; -1: the set is given up, which the caller has to do as well.
+	 */
+	int (*wait)(void *context, enum create_step step, void (*tick)(void *create), void *create,
+		    struct error **err);
+	/* alive(context): It makes progress while it is frozen. */
+	void (*alive)(void *context);
+	/* Set: what failed may go well another time, as a new writer has begun. */
+	void (*disturbed)(void *context);
+	/* made(context, result): At CREATE_MADE, before wait(). */
+	void (*made)(void *context, const struct json *result);
+	void *context;
+};
+
 struct create_options {
 	const char *target;
 	const char *reference; /* -t; NULL: the default tag */
@@ -53,11 +85,20 @@ struct create_options {
 	 */
 	int (*made)(void *context, const struct json *result, struct error **err);
 	void *made_context;
+	const struct create_member *member; /* NULL: it is alone */
 };
 
 /*
+ * snapshot_freezes(session, options, ids, paused, err):
+ * All that can be known and refused before anything is touched, and the ids of those that a create
+ * would freeze, and of those that somebody has paused.
+ */
+int snapshot_freezes(struct session *session, const struct create_options *options,
+		     struct string_list *ids, struct string_list *paused, struct error **err);
+
+/*
  * snapshot_create(session, options, result, err):
- * {"reference","id","image","target","target_id","parent","lineage","created","title","kind",
+ * {"reference","id","image","manifest","target","target_id","parent","lineage","created","title","kind",
  *  "consistency","driver","prepare":"failed"|"","frozen_ms","hot_bytes","duration_ms","bytes","new_bytes","stored_bytes",
  *  "consolidated":null|{"layers","bytes","stored_bytes","duration_ms"},
  *  "trees":[{"kind","name","paths","entries","bytes","hash"}],

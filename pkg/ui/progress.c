@@ -19,6 +19,7 @@
 
 struct progress {
 	enum verbosity verbosity;
+	const struct progress_sink *sink; /* NULL: it is shown here */
 	struct output output;
 	bool redraws, colours;
 	bool drawn; /* a line stands on the terminal that must be cleared first */
@@ -34,6 +35,15 @@ struct progress *progress_new(enum verbosity verbosity)
 	progress->verbosity = verbosity;
 	progress->redraws = terminal_is_capable(STDERR_FILENO);
 	progress->colours = terminal_has_colour(STDERR_FILENO);
+	output_init(&progress->output, STDERR_FILENO);
+	return progress;
+}
+
+struct progress *progress_new_relay(const struct progress_sink *sink)
+{
+	struct progress *progress = memory_zalloc(sizeof(*progress));
+
+	progress->sink = sink;
 	output_init(&progress->output, STDERR_FILENO);
 	return progress;
 }
@@ -111,6 +121,10 @@ void progress_phase(struct progress *progress, const char *format, ...)
 	va_start(arguments, format);
 	text = memory_vprintf(format, arguments);
 	va_end(arguments);
+	if (progress->sink) {
+		progress->sink->phase(progress->sink->context, text);
+		return;
+	}
 	phase = escape_text(text);
 	if (progress->phase && strcmp(progress->phase, phase) == 0)
 		return;
@@ -136,33 +150,60 @@ void progress_end(struct progress *progress)
 
 void progress_update(struct progress *progress, uint64_t files, uint64_t bytes, uint64_t total)
 {
+	if (progress->sink) {
+		progress->sink->update(progress->sink->context, files, bytes, total);
+		return;
+	}
 	progress->files = files;
 	progress->bytes = bytes;
 	progress->total = total;
 	show(progress, false);
 }
 
-static void message(struct progress *progress, const char *before, enum colour colour,
-		    const char *format, va_list arguments)
+static void show_line(struct progress *progress, enum progress_line kind, const char *text)
 {
-	cleanup_free char *text = memory_vprintf(format, arguments), *escaped = escape_lines(text);
-	cleanup_free char *line =
-		memory_printf("%s%s%s%s", colour_on(colour, progress->colours), before,
-			      colour_off(colour, progress->colours), escaped);
+	static const struct {
+		const char *before;
+		enum colour colour;
+	} looks[] = {
+		[PROGRESS_NOTE] = {"", COLOUR_NONE},
+		[PROGRESS_WARNING] = {"warning: ", COLOUR_YELLOW},
+		[PROGRESS_DETAIL] = {"", COLOUR_FAINT},
+	};
+	cleanup_free char *escaped = escape_lines(text);
+	cleanup_free char *line = memory_printf(
+		"%s%s%s%s", colour_on(looks[kind].colour, progress->colours), looks[kind].before,
+		colour_off(looks[kind].colour, progress->colours), escaped);
 
 	keep_line(progress, line);
 	if (progress->redraws && progress->phase && progress->verbosity != VERBOSITY_QUIET)
 		redraw(progress);
 }
 
+void progress_line(struct progress *progress, enum progress_line kind, const char *text)
+{
+	if (progress->sink)
+		progress->sink->line(progress->sink->context, kind, text);
+	else if (kind == PROGRESS_WARNING ||
+		 (kind == PROGRESS_NOTE && progress->verbosity != VERBOSITY_QUIET) ||
+		 progress->verbosity == VERBOSITY_VERBOSE)
+		show_line(progress, kind, text);
+}
+
+static void format_line(struct progress *progress, enum progress_line kind, const char *format,
+			va_list arguments)
+{
+	cleanup_free char *text = memory_vprintf(format, arguments);
+
+	progress_line(progress, kind, text);
+}
+
 void progress_note(struct progress *progress, const char *format, ...)
 {
 	va_list arguments;
 
-	if (progress->verbosity == VERBOSITY_QUIET)
-		return;
 	va_start(arguments, format);
-	message(progress, "", COLOUR_NONE, format, arguments);
+	format_line(progress, PROGRESS_NOTE, format, arguments);
 	va_end(arguments);
 }
 
@@ -171,7 +212,7 @@ void progress_warn(struct progress *progress, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	message(progress, "warning: ", COLOUR_YELLOW, format, arguments);
+	format_line(progress, PROGRESS_WARNING, format, arguments);
 	va_end(arguments);
 }
 
@@ -179,10 +220,8 @@ void progress_detail(struct progress *progress, const char *format, ...)
 {
 	va_list arguments;
 
-	if (progress->verbosity != VERBOSITY_VERBOSE)
-		return;
 	va_start(arguments, format);
-	message(progress, "", COLOUR_FAINT, format, arguments);
+	format_line(progress, PROGRESS_DETAIL, format, arguments);
 	va_end(arguments);
 }
 

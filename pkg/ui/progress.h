@@ -17,6 +17,23 @@ struct progress;
 
 /* progress_new(verbosity): For stderr as it is now. Never NULL. */
 struct progress *progress_new(enum verbosity verbosity);
+
+enum progress_line { PROGRESS_NOTE, PROGRESS_WARNING, PROGRESS_DETAIL };
+
+/* Where that of one out of several processes goes: who shows it shows that of all. */
+struct progress_sink {
+	void (*phase)(void *context, const char *text);
+	void (*update)(void *context, uint64_t files, uint64_t bytes, uint64_t total);
+	void (*line)(void *context, enum progress_line kind, const char *text);
+	void *context;
+};
+
+/* progress_new_relay(sink): Shows nothing itself. ${sink} is borrowed. Never NULL. */
+struct progress *progress_new_relay(const struct progress_sink *sink);
+
+/* progress_line(progress, kind, text): As progress_note(), progress_warn() or progress_detail(). */
+void progress_line(struct progress *progress, enum progress_line kind, const char *text);
+
 void progress_free(struct progress *progress); /* ends the line; NULL ok */
 CLEANUP_DEFINE(struct progress, progress_free)
 

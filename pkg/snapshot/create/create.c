@@ -273,21 +273,55 @@ static int receive_own_paths(struct create *create, struct json *ready, struct e
 	return 0;
 }
 
+static void keep_watch(void *context)
+{
+	struct create *create = context;
+
+	watchdog_alive(create->freeze.watchdog);
+}
+
+static void beat(void *context)
+{
+	struct create *create = context;
+
+	keep_watch(create);
+	if (create->options->member)
+		create->options->member->alive(create->options->member->context);
+}
+
+/* Of a member of a set: until all are as far. Nothing to wait for otherwise. As create_member.wait(). */
+static int await_others(struct create *create, enum create_step step, struct error **err)
+{
+	const struct create_member *member = create->options->member;
+
+	return member ? member->wait(member->context, step, keep_watch, create, err) : 0;
+}
+
+static int freeze(struct create *create, struct error **err)
+{
+	int result;
+
+	if (create->options->member)
+		return await_others(create, CREATE_READY, err);
+	result = freeze_begin(&create->freeze, helper_id(create->helper), err);
+	create->disturbed = result < 0 && create->freeze.disturbed;
+	return result;
+}
+
 /* From the freeze to the last byte read. */
 static int read_frozen(struct create *create, const struct json *ready, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *changes = NULL;
 
 	if (stop_target(create, err) < 0 ||
-	    freeze_wait_turn(&create->freeze, helper_id(create->helper), err) < 0)
+	    (!create->options->member &&
+	     freeze_wait_turn(&create->freeze, helper_id(create->helper), err) < 0))
 		return -1;
 	progress_phase(create->session->progress,
 		       create->freeze.ids.count ? "reading (%zu container%s frozen)" : "reading",
 		       create->freeze.ids.count, create->freeze.ids.count == 1 ? "" : "s");
-	if (freeze_begin(&create->freeze, helper_id(create->helper), err) < 0) {
-		create->disturbed = create->freeze.disturbed;
+	if (freeze(create, err) < 0)
 		return -1;
-	}
 	failpoint("create/frozen");
 	if (!create->load) {
 		free(create->identity.created);
@@ -379,6 +413,19 @@ static int arm_early(struct create *create, struct error **err)
 	return create->freeze.release || create_will_stop(create) ? 0 : arm(create, err);
 }
 
+/* What was prepared and pre-copied is old by now: once more, of what has changed. */
+static int read_again(struct create *create, struct error **err)
+{
+	if (!create->release && run_prepare(create, err) < 0)
+		return -1;
+	if (!is_precopied(create))
+		return 0;
+	progress_phase(create->session->progress, "pre-copying");
+	if (helper_send(create->helper, WIRE_AGAIN, NULL, err) < 0)
+		return -1;
+	return helper_wait(create->helper, WIRE_READY, NULL, err);
+}
+
 /*
  * The driver's prepare (begun when the helper was made) and the pre-copy. A checkpoint rewrites what it flushes, so it comes
  * first: after the pre-copy, all that would be read again. Only when the pre-copy took long,
@@ -404,14 +451,18 @@ static int prepare_and_precopy(struct create *create, const struct json *job, st
 	if (create->release || !create_prepare_is_due(create) ||
 	    clock_monotonic_ms() - began < PREPARED_TOO_LONG_AGO_MS)
 		return 0;
-	if (run_prepare(create, err) < 0)
-		return -1;
-	if (!is_precopied(create))
-		return 0;
-	progress_phase(create->session->progress, "pre-copying");
-	if (helper_send(create->helper, WIRE_AGAIN, NULL, err) < 0)
-		return -1;
-	return helper_wait(create->helper, WIRE_READY, NULL, err);
+	return read_again(create, err);
+}
+
+/* A member that waits for others gets old: what it has is brought up to date before the freeze. */
+static int await_freeze(struct create *create, struct error **err)
+{
+	int again;
+
+	while ((again = await_others(create, CREATE_PRECOPIED, err)) > 0)
+		if (read_again(create, err) < 0)
+			return -1;
+	return again;
 }
 
 int create_capture(struct create *create, struct error **err)
@@ -425,16 +476,18 @@ int create_capture(struct create *create, struct error **err)
 	create->freeze.release_target = create->target.id;
 	/* Before a prepare that must be released: that is done as well when we die. */
 	if (prepare_and_precopy(create, job, &ready, err) < 0 ||
-	    (create->load && create_dump(create, err) < 0) || arm(create, err) < 0 ||
-	    freeze_await_watchdog(&create->freeze, err) < 0 ||
+	    (create->load && create_dump(create, err) < 0) || await_freeze(create, err) < 0 ||
+	    arm(create, err) < 0 || freeze_await_watchdog(&create->freeze, err) < 0 ||
 	    (create->release && run_prepare(create, err) < 0))
 		return -1;
 	failpoint("create/precopied");
-	create->session->heartbeat = freeze_heartbeat;
-	create->session->heartbeat_context = &create->freeze;
+	create->session->heartbeat = beat;
+	create->session->heartbeat_context = create;
 	result = read_frozen(create, ready, err);
 	if (result == 0)
 		result = end_target(create, err);
+	if (result == 0)
+		result = await_others(create, CREATE_CAPTURED, err);
 	create->session->heartbeat = NULL;
 	if (freeze_end(&create->freeze, &thaw_problem) < 0) {
 		error_append(err, STEAL_POINTER(thaw_problem));
@@ -531,6 +584,7 @@ static struct json *make_result(const struct create *create, const char *image,
 	json_set_string(result, "reference", reference);
 	json_set_string(result, "id", identity->id);
 	json_set_string(result, "image", image);
+	json_set_string(result, "manifest", json_string_or(create->done, "manifest", ""));
 	json_set_string(result, "target", create->target.name);
 	json_set_string(result, "target_id", create->target.id);
 	json_set_string(result, "parent", identity->parent);
@@ -587,6 +641,20 @@ static void remove_image(const struct create *create, const char *image)
 	engine_set_cancel(engine, create->session->cancelled);
 }
 
+static bool is_named_by_others(const struct create *create)
+{
+	return create->options->made || create->options->member;
+}
+
+/* All members get their names at once, from who leads the set, while the helper still tells whose image this is. */
+static int end_of_member(struct create *create, const struct json *result, struct error **err)
+{
+	const struct create_member *member = create->options->member;
+
+	member->made(member->context, result);
+	return await_others(create, CREATE_MADE, err);
+}
+
 int create_commit(struct create *create, struct json **result, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *config = NULL, *trees = NULL;
@@ -621,13 +689,18 @@ int create_commit(struct create *create, struct json **result, struct error **er
 		return error_prefix(err, "cannot commit the snapshot");
 	failpoint("create/committed");
 	if (session_check(create->session, err) < 0 ||
-	    (!create->options->made && give_name(create, image, reference, err) < 0)) {
+	    (!is_named_by_others(create) && give_name(create, image, reference, err) < 0)) {
 		remove_image(create, image);
 		return -1;
 	}
 	failpoint("create/tagged");
-	*result = make_result(create, image, create->options->made ? "" : reference,
+	*result = make_result(create, image, is_named_by_others(create) ? "" : reference,
 			      STEAL_POINTER(trees), bytes);
+	if (create->options->member && end_of_member(create, *result, err) < 0) {
+		remove_image(create, image);
+		json_free(STEAL_POINTER(*result));
+		return -1;
+	}
 	if (create->options->made &&
 	    create->options->made(create->options->made_context, *result, err) < 0) {
 		remove_image(create, image);
@@ -739,7 +812,7 @@ int snapshot_create(struct session *session, const struct create_options *option
 	/* Freed last: what is built on it must be there, or be gone. */
 	CLEANUP(cleanup_consolidation_free) struct consolidation *consolidation = NULL;
 
-	for (int attempt = 1;; attempt++) {
+	for (int attempt = options->member ? ATTEMPTS : 1;; attempt++) {
 		cleanup_error struct error *problem = NULL;
 		bool again = false;
 
@@ -750,6 +823,8 @@ int snapshot_create(struct session *session, const struct create_options *option
 			progress_warn(session->progress, "%s; starting again", problem->message);
 			continue;
 		}
+		if (again && options->member)
+			options->member->disturbed(options->member->context);
 		error_append(err, STEAL_POINTER(problem));
 		return error_prefix(err, "no snapshot of \"%s\" was made", options->target);
 	}

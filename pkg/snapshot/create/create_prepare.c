@@ -30,6 +30,7 @@ void create_init(struct create *create, struct session *session,
 	create->subject = &create->target;
 	plan_init(&create->plan);
 	freeze_init(&create->freeze, session);
+	create->freeze.is_led = options->member != NULL;
 }
 
 /* The target runs again, whatever happened. */
@@ -145,7 +146,7 @@ static int choose_reference(struct create *create, struct error **err)
 	cleanup_error struct error *problem = NULL;
 	cleanup_free char *text = NULL;
 
-	if (!create->options->reference) {
+	if (!create->options->reference || create->options->member) {
 		reference_default(create->target.name, clock_now(), &create->reference);
 		return 0;
 	}
@@ -246,7 +247,9 @@ static int repair_interrupted(struct create *create, struct error **err)
 	json_for_each(helper, helpers) {
 		const struct json *labels = json_path(helper, "Config", "Labels");
 
-		if (strcmp(json_string_or(labels, LABEL_PURPOSE, ""), "create") != 0 ||
+		const char *purpose = json_string_or(labels, LABEL_PURPOSE, "");
+
+		if ((strcmp(purpose, "create") != 0 && strcmp(purpose, "set") != 0) ||
 		    (strcmp(json_string_or(labels, LABEL_TARGET, ""), create->target.id) != 0 &&
 		     !strstr(json_string_or(labels, LABEL_FREEZES, ""), create->target.id)) ||
 		    helper_is_alive(create->session, helper))
@@ -480,7 +483,9 @@ int create_helper(struct create *create, const char *purpose, struct error **err
 		.target_id = create->target.id,
 		.target = create->target.inspect,
 		.join_processes = strcmp(create->own_source, "process") == 0,
-		.freezes = capture ? freezes : "",
+		/* Those of a set are in the label of the helper of who leads it. */
+		.freezes = capture && !create->options->member ? freezes : "",
+		.set = create->options->member ? create->options->member->set : "",
 		.makes = capture ? create->identity.id : "",
 		.made = capture ? begin_prepare : NULL,
 		.context = create,
@@ -519,4 +524,20 @@ int create_helper(struct create *create, const char *purpose, struct error **err
 		return seed_collect(create->session, helper_id(create->helper),
 				    create->plan.dump_paths.items[0], &create->dump_seed, err);
 	return 0;
+}
+
+int snapshot_freezes(struct session *session, const struct create_options *options,
+		     struct string_list *ids, struct string_list *paused, struct error **err)
+{
+	struct create create;
+	int result;
+
+	create_init(&create, session, options);
+	result = create_prepare(&create, true, err);
+	string_list_add_all(ids, &create.freeze.ids);
+	string_list_add_all(paused, &create.freeze.paused);
+	/* Nothing was frozen: there is nothing to thaw. */
+	string_list_release(&create.freeze.ids);
+	create_release(&create);
+	return result;
 }

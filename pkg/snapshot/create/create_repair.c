@@ -11,6 +11,7 @@
 #include "driver/driver.h"
 #include "snapshot/helper/helper_lock.h"
 #include "snapshot/helper/scratch.h"
+#include "snapshot/images.h"
 #include "snapshot/labels.h"
 
 /* The repairs must not be cut short. */
@@ -131,33 +132,60 @@ static void remove_helper(struct repair *repair, const struct json *helper)
 		repair_problem(repair, "cannot remove an orphaned helper", problem);
 }
 
+/* The image of a set gets its name last, when all its members have theirs. */
+static bool is_of_whole_set(const struct repair *repair, const char *set, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *images = NULL;
+	cleanup_free char *id = memory_printf(LABEL_ID "=%s", set);
+	struct json *list = json_set_array(filters, "label");
+
+	json_add_string(list, LABEL_ROLE "=set");
+	json_add_string(list, id);
+	images = image_list(repair->session.engine, filters, err);
+	json_for_each(image, images)
+		if (images_tag_count(image))
+			return true;
+	return false;
+}
+
+static int remove_image(struct repair *repair, const struct json *image, struct error **err)
+{
+	const char *id = json_string_or(image, "Id", "");
+
+	/* With several names it would have to be forced, which takes one that a person gave as well. */
+	if (!repair->dry_run &&
+	    image_remove(repair->session.engine, id, false, false, NULL, err) < 0)
+		return -1;
+	repair_act(repair, "removed", id, "image of a create that was killed");
+	return 0;
+}
+
 /*
  * It was committed, but its creator died before it gave it a name: nobody knows of it. One with a
- * name is a whole snapshot, whoever gave it that.
+ * name is a whole snapshot, whoever gave it that; of a set, when the set is whole.
  */
 static void remove_nameless(struct repair *repair, const struct json *helper)
 {
 	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *images = NULL;
 	cleanup_free char *made = memory_printf(LABEL_ID "=%s", label(helper, LABEL_MAKES));
-	struct engine *engine = repair->session.engine;
+	const char *set = label(helper, LABEL_SET);
 	struct error *problem = NULL;
+	bool is_whole;
 
 	if (!*label(helper, LABEL_MAKES))
 		return;
 	json_add_string(json_set_array(filters, "label"), made);
-	images = image_list(engine, filters, &problem);
+	is_whole = !*set || is_of_whole_set(repair, set, &problem);
+	images = problem ? NULL : image_list(repair->session.engine, filters, &problem);
 	json_for_each(image, images) {
-		const char *id = json_string_or(image, "Id", "");
-		const char *tag = json_string(json_first(json_get(image, "RepoTags")), NULL);
 		const char *role = json_string_or(json_get(image, "Labels"), LABEL_ROLE, "");
 
-		if (strcmp(role, "snapshot") != 0 && strcmp(role, "scratch") != 0)
+		if (strcmp(role, "snapshot") != 0 && strcmp(role, "scratch") != 0 &&
+		    strcmp(role, "set") != 0)
 			continue;
-		if (tag && !strstr(tag, "<none>"))
+		if (is_whole && images_tag_count(image))
 			continue;
-		if (repair->dry_run || image_remove(engine, id, false, false, NULL, &problem) == 0)
-			repair_act(repair, "removed", id, "image of a create that was killed");
-		if (problem)
+		if (remove_image(repair, image, &problem) < 0)
 			break;
 	}
 	if (problem)

@@ -42,8 +42,9 @@ void freeze_release(struct freeze *freeze)
 int freeze_arm(struct freeze *freeze, const char *helper, const char *starts, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *release = NULL;
+	bool freezes = freeze->ids.count && !freeze->is_led;
 
-	if (freeze->watchdog || (!freeze->ids.count && !starts && !freeze->release))
+	if (freeze->watchdog || (!freezes && !starts && !freeze->release))
 		return 0;
 	if (freeze->release) {
 		release = json_new_object();
@@ -207,10 +208,12 @@ int freeze_begin(struct freeze *freeze, const char *own_helper, struct error **e
 
 int freeze_check(struct freeze *freeze, const char *own_helper, struct error **err)
 {
-	for (size_t i = 0; i < freeze->frozen.count; i++)
-		if (check_is_paused(freeze, freeze->frozen.items[i], err) < 0)
+	const struct string_list *frozen = freeze->is_led ? &freeze->ids : &freeze->frozen;
+
+	for (size_t i = 0; i < frozen->count; i++)
+		if (check_is_paused(freeze, frozen->items[i], err) < 0)
 			return -1;
-	return check_paused(freeze, own_helper, err);
+	return freeze->is_led ? 0 : check_paused(freeze, own_helper, err);
 }
 
 int freeze_end(struct freeze *freeze, struct error **err)
@@ -248,11 +251,4 @@ int freeze_end(struct freeze *freeze, struct error **err)
 	freeze->release_due = false;
 	engine_set_cancel(engine, freeze->session->cancelled);
 	return result;
-}
-
-void freeze_heartbeat(void *freeze)
-{
-	struct freeze *self = freeze;
-
-	watchdog_alive(self->watchdog);
 }

@@ -23,6 +23,7 @@ struct freeze {
 	const char *release_target; /* container whose driver wants a release; borrowed */
 	const struct json *release; /* its commands; borrowed */
 	bool release_due;	    /* the driver's prepare has run */
+	bool is_led;		    /* somebody else freezes and thaws the ids, for several at once */
 	bool disturbed;		    /* somebody paused or thawed one: worth another attempt */
 	uint64_t started_ms, duration_ms;
 };
@@ -71,8 +72,5 @@ int freeze_check(struct freeze *freeze, const char *own_helper, struct error **e
  * not be thawed stays in the list of what is frozen, for another attempt.
  */
 int freeze_end(struct freeze *freeze, struct error **err);
-
-/* freeze_heartbeat(freeze): For session->heartbeat. */
-void freeze_heartbeat(void *freeze);
 
 #endif

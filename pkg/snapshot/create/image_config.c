@@ -152,6 +152,8 @@ static struct json *make_labels(const struct image_facts *facts)
 	json_set_string(labels, LABEL_PINNED, "");
 	/* One for a single use is none to anybody else: nothing is to be built on it. */
 	json_set_string(labels, LABEL_ROLE, facts->options->made ? "scratch" : "snapshot");
+	json_set_string(labels, LABEL_SET,
+			facts->options->member ? facts->options->member->set : "");
 	json_set_string(labels, LABEL_KIND, facts->options->safety ? "safety" : "user");
 	json_set_string(labels, LABEL_OPERATION, text_or(facts->options->operation, ""));
 	set_size(labels, LABEL_FORMAT,
@@ -248,6 +250,26 @@ struct json *image_config(const struct image_facts *facts)
 		json_set(body, "Shell", json_copy(json_get(config, "Shell")));
 	json_set_array(body, "OnBuild");
 	json_set(body, "Labels", make_labels(facts));
+	return body;
+}
+
+struct json *image_config_document(const struct json *labels)
+{
+	static const char *const arrays[] = {"Entrypoint", "Cmd", "Env", "OnBuild"};
+	static const char *const objects[] = {"ExposedPorts", "Volumes"};
+	struct json *body = json_new_object(), *all;
+
+	json_set_string(body, "User", "0");
+	json_set_string(body, "WorkingDir", "/");
+	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
+		json_set_array(body, arrays[i]);
+	for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++)
+		json_set_object(body, objects[i]);
+	set_healthcheck(NULL, body);
+	all = json_set_object(body, "Labels");
+	hide_helper_labels(all);
+	json_for_each(label, labels)
+		json_set_string(all, json_key(label), json_string_or(label, NULL, ""));
 	return body;
 }
 

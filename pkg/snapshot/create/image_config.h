@@ -36,6 +36,9 @@ struct json *image_config(const struct image_facts *facts);
  */
 struct json *image_config_again(const struct json *image, const struct json *labels);
 
+/* image_config_document(labels): The body of an image that runs nothing, with these labels; to be freed. */
+struct json *image_config_document(const struct json *labels);
+
 /*
  * image_config_check_text(what, text, limit, err): ERROR_USAGE where a "title" or "notes" (may be
  * NULL) has more bytes than a label is to have.

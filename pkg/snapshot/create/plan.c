@@ -177,6 +177,12 @@ static void plan_bind(const struct session *session, const struct create_options
 		plan_not_captured(plan, path, "bind", "a bind mount; --include it to capture it");
 }
 
+/* The member of the set that captures a volume which several have; NULL: this one does. */
+static const char *captured_by(const struct create_options *options, const char *name)
+{
+	return options->member ? json_string(options->member->elsewhere, name) : NULL;
+}
+
 static void plan_mount(const struct session *session, const struct target *target,
 		       const struct create_options *options, struct plan *plan,
 		       const struct json *mount)
@@ -195,6 +201,11 @@ static void plan_mount(const struct session *session, const struct target *targe
 	}
 	if (strcmp(type, "volume") == 0 && strcmp(name, STATE_VOLUME) == 0) {
 		plan_not_captured(plan, path, type, "sidesnap's own notes");
+	} else if (strcmp(type, "volume") == 0 && captured_by(options, name)) {
+		cleanup_free char *reason = memory_printf("it is in \"%s\" of the same set",
+							  captured_by(options, name));
+
+		plan_not_captured(plan, path, type, reason);
 	} else if (strcmp(type, "volume") == 0 && *name) {
 		struct plan_tree *tree =
 			plan_add_tree(plan, TREE_VOLUME, name, mount_subpath(target, path), path);

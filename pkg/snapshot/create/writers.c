@@ -182,3 +182,22 @@ int writers_find(const struct session *session, const struct target *target,
 	}
 	return 0;
 }
+
+struct json *writers_never_frozen(const struct session *session, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *all = inspect_running(session, err);
+	cleanup_free char *own = NULL;
+	struct json *reasons;
+
+	if (!all)
+		return NULL;
+	own = session_own_container(session);
+	reasons = json_new_object();
+	json_for_each(inspect, all) {
+		const char *reason = unfreezable_reason(session, own, inspect, all);
+
+		if (reason)
+			json_set_string(reasons, json_string_or(inspect, "Id", ""), reason);
+	}
+	return reasons;
+}

@@ -24,4 +24,10 @@ int writers_find(const struct session *session, const struct target *target,
 		 const struct plan *plan, struct string_list *freezable,
 		 struct string_list *unfreezable, struct string_list *paused, struct error **err);
 
+/*
+ * writers_never_frozen(session, err):
+ * The running containers that may never be frozen: {ID: reason}, to be freed.
+ */
+struct json *writers_never_frozen(const struct session *session, struct error **err);
+
 #endif

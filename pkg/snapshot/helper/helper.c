@@ -154,6 +154,7 @@ static struct json *create_body(const struct helper *helper,
 	json_set_string(labels, LABEL_RELEASE, text_or(specification->release, ""));
 	json_set_string(labels, LABEL_STARTS, text_or(specification->starts, ""));
 	json_set_string(labels, LABEL_MAKES, text_or(specification->makes, ""));
+	json_set_string(labels, LABEL_SET, text_or(specification->set, ""));
 	json_set_string(labels, LABEL_OWNER, owner);
 	json_set_string(labels, LABEL_JOURNAL, text_or(specification->journal, ""));
 	json_set(body, "HostConfig", host_config(specification, image));

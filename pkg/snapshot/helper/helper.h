@@ -29,6 +29,7 @@ struct helper_specification {
 	const char *release;	   /* label sidesnap.release; NULL: "" */
 	const char *starts;	   /* label sidesnap.starts; NULL: "" */
 	const char *makes;	   /* label sidesnap.makes; NULL: "" */
+	const char *set;	   /* label sidesnap.set; NULL: "" */
 	const char *journal;	   /* label sidesnap.journal; NULL: "" */
 	/* Called when the container exists, so when the lock is held; the injection takes a while. */
 	int (*made)(void *context, struct error **err);
