@@ -162,8 +162,9 @@ int verb_create_run(struct command *command, struct json **result, struct error 
 		return create_set_run(command, result, err);
 	if (!command->options.arguments.count) {
 		error_set(err, ERROR_USAGE, "create wants a TARGET");
-		return error_hint(err, "\"sidesnap ps\" lists the containers; a whole compose project "
-				       "is taken by -p PROJECT, everything by --all");
+		return error_hint(err,
+				  "\"sidesnap ps\" lists the containers; a whole compose project "
+				  "is taken by -p PROJECT, everything by --all");
 	}
 	options_from(command, &options);
 	if (mask && options_has(&command->options, "dry-run"))

@@ -12,7 +12,7 @@
 #include "rows.h"
 
 /* They mean something for one container only. */
-static const char *const of_one[] = {"logical", "database", "onto",    "mask",
+static const char *const of_one[] = {"logical",	 "database", "onto",   "mask",
 				     "with-env", "include",  "exclude"};
 
 bool create_set_is_meant(const struct command *command)

@@ -46,7 +46,8 @@ const struct option global_options[] = {
 
 static const struct argument one_target[] = {ARGUMENT_TARGET, {0}};
 static const struct argument targets[] = {
-	{.name = "TARGET", .optional = true, .repeated = true, .completion = COMPLETE_TARGETS}, {0}};
+	{.name = "TARGET", .optional = true, .repeated = true, .completion = COMPLETE_TARGETS},
+	{0}};
 static const struct argument optional_target[] = {
 	{.name = "TARGET", .optional = true, .completion = COMPLETE_TARGETS}, {0}};
 static const struct argument optional_name[] = {

@@ -92,8 +92,8 @@ char *image_import(struct engine *engine, const struct buffer *archive, struct e
 		.body = archive->data,
 		.body_size = archive->size,
 	};
-	CLEANUP(cleanup_exchange_free) struct exchange *exchange =
-		engine_exchange(engine, &request, err);
+	CLEANUP(cleanup_exchange_free)
+	struct exchange *exchange = engine_exchange(engine, &request, err);
 	CLEANUP(buffer_release) struct buffer answer;
 
 	buffer_init(&answer, IMPORT_ANSWER_MAX);

@@ -24,16 +24,16 @@ enum member_state {
 
 struct member_process {
 	enum member_state state;
-	enum create_step step;	/* the last one that it has reached */
-	uint64_t reached_ms;	/* when */
-	uint64_t files, bytes;	/* read so far */
-	struct json *result;	/* of its create, from CREATE_MADE on */
-	struct error *problem;	/* of one that failed */
-	bool disturbed;		/* it failed, and may not another time */
-	bool is_alive_told;	/* it has made progress while frozen, since this was last cleared */
-	pid_t pid;		/* 0: none */
-	int from, to;		/* pipes; -1: closed */
-	struct buffer line;	/* of what comes, not whole yet */
+	enum create_step step; /* the last one that it has reached */
+	uint64_t reached_ms;   /* when */
+	uint64_t files, bytes; /* read so far */
+	struct json *result;   /* of its create, from CREATE_MADE on */
+	struct error *problem; /* of one that failed */
+	bool disturbed;	       /* it failed, and may not another time */
+	bool is_alive_told;    /* it has made progress while frozen, since this was last cleared */
+	pid_t pid;	       /* 0: none */
+	int from, to;	       /* pipes; -1: closed */
+	struct buffer line;    /* of what comes, not whole yet */
 };
 
 /* member_process_init(process): Not started. */

@@ -15,8 +15,8 @@
 struct set_options {
 	const struct string_list *targets; /* none: the containers of session->project */
 	bool all;			   /* or everything on the engine */
-	const char *reference;		   /* of the set; members have "-NAME" behind it. NULL: the default */
-	const char *title;		   /* NULL: none */
+	const char *reference; /* of the set; members have "-NAME" behind it. NULL: the default */
+	const char *title;     /* NULL: none */
 	/* As in create_options, for every member. */
 	bool stopped, live, image_command, allow_overlay_volume, force, ignore_prepare;
 	uint64_t reserve_bytes;

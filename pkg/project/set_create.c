@@ -44,8 +44,8 @@ struct lead {
 	struct freeze freeze;
 	struct string_list planned; /* ids to freeze, as they were before */
 	struct helper *helper;
-	char *image;		    /* of the set */
-	struct json *tagged;	    /* [{"reference","before"}]: names given, and which image had each */
+	char *image;	     /* of the set */
+	struct json *tagged; /* [{"reference","before"}]: names given, and which image had each */
 	bool disturbed;
 	uint64_t started_ms;
 };
@@ -80,8 +80,8 @@ static void listen(struct lead *lead)
 
 	/* Descriptors that are closed are -1, which poll passes over. */
 	for (size_t i = 0; i < lead->members.count; i++)
-		polled[i] = (struct pollfd){.fd = lead->members.list[i].process.from,
-					    .events = POLLIN};
+		polled[i] =
+			(struct pollfd){.fd = lead->members.list[i].process.from, .events = POLLIN};
 	if (poll(polled, lead->members.count, LOOK_MS) < 0)
 		return;
 	for (size_t i = 0; i < lead->members.count; i++) {
@@ -221,8 +221,7 @@ static int choose_references(struct lead *lead, struct error **err)
 		cleanup_free char *own = NULL;
 
 		member->reference.repository = memory_strdup(lead->reference.repository);
-		member->reference.tag =
-			memory_printf("%s-%s", lead->reference.tag, member->name);
+		member->reference.tag = memory_printf("%s-%s", lead->reference.tag, member->name);
 		if (strlen(member->reference.tag) > TAG_MAX) {
 			error_set(err, ERROR_USAGE,
 				  "the tag \"%s\" of member \"%s\" would have more than %d "
@@ -296,13 +295,13 @@ static int precopy(struct lead *lead, struct error **err)
 	size_t started = 0, count = lead->members.count;
 
 	while (count_at(lead, CREATE_PRECOPIED) < count) {
-		progress_phase(lead->session->progress,
-			       "pre-copying %zu containers (%zu done)", count,
-			       count_at(lead, CREATE_PRECOPIED));
+		progress_phase(lead->session->progress, "pre-copying %zu containers (%zu done)",
+			       count, count_at(lead, CREATE_PRECOPIED));
 		while (started < count && count_state(lead, MEMBER_WORKS) < at_once()) {
 			struct set_member *member = &lead->members.list[started++];
 
-			if (member_process_start(&member->process, lead->session, &member->create, err) < 0)
+			if (member_process_start(&member->process, lead->session, &member->create,
+						 err) < 0)
 				return -1;
 		}
 		/* Before the last of them is done: it takes half a second. */
@@ -345,8 +344,8 @@ static int read_frozen(struct lead *lead, struct error **err)
 	struct freeze *freeze = &lead->freeze;
 	const char *helper = helper_id(lead->helper);
 
-	if (freeze_arm(freeze, helper, NULL, err) < 0 ||
-	    freeze_await_watchdog(freeze, err) < 0 || freeze_wait_turn(freeze, helper, err) < 0)
+	if (freeze_arm(freeze, helper, NULL, err) < 0 || freeze_await_watchdog(freeze, err) < 0 ||
+	    freeze_wait_turn(freeze, helper, err) < 0)
 		return -1;
 	progress_phase(lead->session->progress, "reading (%zu container%s frozen)",
 		       freeze->ids.count, freeze->ids.count == 1 ? "" : "s");
@@ -489,8 +488,8 @@ static struct json *make_result(struct lead *lead)
 	frozen = json_set_array(result, "frozen");
 	for (size_t i = 0; i < lead->freeze.ids.count; i++) {
 		CLEANUP(cleanup_json_free)
-		struct json *inspect = container_inspect(lead->session->engine,
-							 lead->freeze.ids.items[i], NULL);
+		struct json *inspect =
+			container_inspect(lead->session->engine, lead->freeze.ids.items[i], NULL);
 		const char *name = json_string_or(inspect, "Name", lead->freeze.ids.items[i]);
 
 		json_add_string(frozen, name + (*name == '/'));
@@ -506,8 +505,9 @@ static struct json *make_result(struct lead *lead)
 			json_set(item, json_key(value), json_copy(value));
 		json_set_string(item, "reference", own);
 		json_set_int(item, "frozen_ms",
-			     json_count(json_get(item, "frozen")) ?
-				     (int64_t)lead->freeze.duration_ms : 0);
+			     json_count(json_get(item, "frozen"))
+				     ? (int64_t)lead->freeze.duration_ms
+				     : 0);
 	}
 	return result;
 }

@@ -169,10 +169,14 @@ static bool is_of_engine(const char *network)
 static void add_networks(const struct session *session, const struct set_member *member,
 			 struct json *list)
 {
-	static const char *const kept[][2] = {
-		{"driver", "Driver"}, {"internal", "Internal"}, {"attachable", "Attachable"},
-		{"ipv6", "EnableIPv6"}, {"ipam", "IPAM"}, {"options", "Options"},
-		{"labels", "Labels"}, {NULL, NULL}};
+	static const char *const kept[][2] = {{"driver", "Driver"},
+					      {"internal", "Internal"},
+					      {"attachable", "Attachable"},
+					      {"ipv6", "EnableIPv6"},
+					      {"ipam", "IPAM"},
+					      {"options", "Options"},
+					      {"labels", "Labels"},
+					      {NULL, NULL}};
 
 	json_for_each(endpoint, json_path(member->inspect, "NetworkSettings", "Networks")) {
 		const char *name = json_key(endpoint);

@@ -106,10 +106,7 @@ static int make_archive(const struct set_facts *facts, struct buffer *archive, s
 	cleanup_free char *path = memory_printf("%s/" SET_FILE, folder);
 	struct tar_entry entries[2] = {
 		{.path = folder, .mode = S_IFDIR | 0755, .mtime = clock_now()},
-		{.path = path,
-		 .mode = S_IFREG | 0644,
-		 .mtime = clock_now(),
-		 .size = strlen(text)},
+		{.path = path, .mode = S_IFREG | 0644, .mtime = clock_now(), .size = strlen(text)},
 	};
 
 	for (size_t i = 0; i < 2; i++)

@@ -98,7 +98,8 @@ static int find_listed(const struct session *session, const char *project,
 /* The project that all are of; NULL: none. */
 static const char *common_project(const struct set_members *members)
 {
-	const char *project = members->count ? label(members->list[0].inspect, COMPOSE_PROJECT) : "";
+	const char *project =
+		members->count ? label(members->list[0].inspect, COMPOSE_PROJECT) : "";
 
 	for (size_t i = 1; i < members->count; i++)
 		if (strcmp(label(members->list[i].inspect, COMPOSE_PROJECT), project) != 0)
@@ -196,10 +197,9 @@ int set_members_find(const struct session *session, const struct set_options *op
 		     struct set_members *members, struct error **err)
 {
 	*members = (struct set_members){0};
-	if (options->targets->count
-		    ? find_named(session, options->targets, members, err) < 0
-		    : find_listed(session, options->all ? NULL : session->project, members, err) <
-			      0)
+	if (options->targets->count ? find_named(session, options->targets, members, err) < 0
+				    : find_listed(session, options->all ? NULL : session->project,
+						  members, err) < 0)
 		return -1;
 	members->project = common_project(members);
 	for (size_t i = 0; i < members->count; i++)
@@ -210,8 +210,7 @@ int set_members_find(const struct session *session, const struct set_options *op
 	if (!members->reasons)
 		return -1;
 	for (size_t i = 0; i < members->count; i++)
-		members->list[i].never_frozen =
-			json_string(members->reasons, members->list[i].id);
+		members->list[i].never_frozen = json_string(members->reasons, members->list[i].id);
 	return 0;
 }
 

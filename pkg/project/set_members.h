@@ -7,11 +7,11 @@
 #include "snapshot/reference.h"
 
 struct set_member {
-	char *name;		   /* in the set, and behind '-' in its tag */
-	struct json *inspect;	   /* of the container */
+	char *name;		    /* in the set, and behind '-' in its tag */
+	struct json *inspect;	    /* of the container */
 	const char *id, *container; /* its id and name; borrowed */
-	const char *never_frozen;  /* why; NULL: it may be. Borrowed */
-	struct json *elsewhere;	   /* as create_member has it */
+	const char *never_frozen;   /* why; NULL: it may be. Borrowed */
+	struct json *elsewhere;	    /* as create_member has it */
 	struct create_member role;
 	struct create_options create;
 	struct reference reference; /* of its snapshot */

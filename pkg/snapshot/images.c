@@ -56,6 +56,21 @@ size_t images_tag_count(const struct json *image)
 	return count;
 }
 
+bool images_set_is_whole(const struct session *session, const char *id, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *images = NULL;
+	cleanup_free char *wanted = memory_printf(LABEL_ID "=%s", id);
+	struct json *list = json_set_array(filters, "label");
+
+	json_add_string(list, LABEL_ROLE "=set");
+	json_add_string(list, wanted);
+	images = image_list(session->engine, filters, err);
+	json_for_each(image, images)
+		if (images_tag_count(image))
+			return true;
+	return false;
+}
+
 static bool is_with(const char *name, const char *added, const char *shorter)
 {
 	return text_has_prefix(name, added) && !strcmp(name + strlen(added), shorter);

@@ -2,12 +2,10 @@
 
 import json
 import re
-import signal
 import time
 
 import pytest
 
-from conftest import booted
 from support import trees
 from support.api import wait_for
 from support.cli import CANCELLED, EXISTS, NOT_FOUND, USAGE, interrupt
@@ -122,11 +120,12 @@ def test_no_secret_is_in_the_definition(box, sidesnap):
     tag = box.tag()
     sidesnap("create", container.name, other.name, "-t", tag)
     document = box.create("look", tag, ["none"])
-    text = document.read("/.sidesnap/set.json").decode()
+    with document.archive("/.sidesnap/set.json") as archive:
+        text = archive.extractfile("set.json").read().decode()
     document.remove()
     assert not re.findall("planted-.", text)
     known = json.loads(text)
-    assert sorted(known["needs"]) == sorted(["PASSWORD", "PLAIN", "AUTH_TOKEN", "POSTGRES"])
+    assert sorted(known["needs"]) == sorted(["PASSWORD", "PLAIN", "AUTH_TOKEN", "NOTE"])
     body = [m for m in known["members"] if m["container"] == container.name][0]["definition"]
     assert sorted(body["Env"]) == ["PASSWORD=${PASSWORD:?}", "PLAIN=${PLAIN:?}"]
     assert body["Labels"]["auth.token"] == "${AUTH_TOKEN:?}"

@@ -80,6 +80,12 @@ int create_helper(struct create *create, const char *purpose, struct error **err
 /* create_capture(create, err): From the start of the helper to its DONE; thawed and started again in all cases. */
 int create_capture(struct create *create, struct error **err);
 
+/*
+ * create_await_others(create, step, err):
+ * Of a member of a set: until all are as far. Nothing to wait for otherwise. As create_member.wait().
+ */
+int create_await_others(struct create *create, enum create_step step, struct error **err);
+
 /* ---- create_logical.c ---- */
 
 /*
@@ -93,6 +99,8 @@ int create_check_logical(struct create *create, struct error **err);
 
 /* create_dump(create, err): READY has come: the dump, from the server into the helper, to its proven end. */
 int create_dump(struct create *create, struct error **err);
+
+/* ---- create_commit.c ---- */
 
 /* create_commit(create, result, err): Commit, tag, result. */
 int create_commit(struct create *create, struct json **result, struct error **err);

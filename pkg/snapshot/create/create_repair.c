@@ -132,22 +132,6 @@ static void remove_helper(struct repair *repair, const struct json *helper)
 		repair_problem(repair, "cannot remove an orphaned helper", problem);
 }
 
-/* The image of a set gets its name last, when all its members have theirs. */
-static bool is_of_whole_set(const struct repair *repair, const char *set, struct error **err)
-{
-	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *images = NULL;
-	cleanup_free char *id = memory_printf(LABEL_ID "=%s", set);
-	struct json *list = json_set_array(filters, "label");
-
-	json_add_string(list, LABEL_ROLE "=set");
-	json_add_string(list, id);
-	images = image_list(repair->session.engine, filters, err);
-	json_for_each(image, images)
-		if (images_tag_count(image))
-			return true;
-	return false;
-}
-
 static int remove_image(struct repair *repair, const struct json *image, struct error **err)
 {
 	const char *id = json_string_or(image, "Id", "");
@@ -175,7 +159,7 @@ static void remove_nameless(struct repair *repair, const struct json *helper)
 	if (!*label(helper, LABEL_MAKES))
 		return;
 	json_add_string(json_set_array(filters, "label"), made);
-	is_whole = !*set || is_of_whole_set(repair, set, &problem);
+	is_whole = !*set || images_set_is_whole(&repair->session, set, &problem);
 	images = problem ? NULL : image_list(repair->session.engine, filters, &problem);
 	json_for_each(image, images) {
 		const char *role = json_string_or(json_get(image, "Labels"), LABEL_ROLE, "");

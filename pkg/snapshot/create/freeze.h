@@ -23,8 +23,8 @@ struct freeze {
 	const char *release_target; /* container whose driver wants a release; borrowed */
 	const struct json *release; /* its commands; borrowed */
 	bool release_due;	    /* the driver's prepare has run */
-	bool is_led;		    /* somebody else freezes and thaws the ids, for several at once */
-	bool disturbed;		    /* somebody paused or thawed one: worth another attempt */
+	bool is_led;	/* somebody else freezes and thaws the ids, for several at once */
+	bool disturbed; /* somebody paused or thawed one: worth another attempt */
 	uint64_t started_ms, duration_ms;
 };
 
