@@ -28,7 +28,7 @@ BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Ipkg -include pkg/base/banned.h -O2 -g 
 	-ffunction-sections -fdata-sections -fstack-protector-strong
 BASE_LDFLAGS := -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-LIBS := -larchive -ltar -lz -lcurl -lmbedtls -lmbedx509 -lmbedcrypto -lcjson -lzstd -lblake3
+LIBS := -larchive -ltar -lz -lyaml -lcurl -lmbedtls -lmbedx509 -lmbedcrypto -lcjson -lzstd -lblake3
 AGENT_LIBS := -lcjson -lzstd -lblake3
 
 # Where mbedtls looks for threads, and what glibc's static parts want beside it.

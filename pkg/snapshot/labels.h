@@ -71,5 +71,11 @@
 
 #define COMPOSE_PROJECT "com.docker.compose.project"
 #define COMPOSE_SERVICE "com.docker.compose.service"
+#define COMPOSE_ONEOFF "com.docker.compose.oneoff" /* "True": of "compose run" */
+#define COMPOSE_NUMBER "com.docker.compose.container-number"
+#define COMPOSE_DEPENDS_ON                                                                         \
+	"com.docker.compose.depends_on" /* of v2: "SERVICE:CONDITION:RESTART,..." */
+#define COMPOSE_CONFIG_FILES "com.docker.compose.project.config_files" /* comma-separated */
+#define COMPOSE_WORKING_DIRECTORY "com.docker.compose.project.working_dir"
 
 #endif

@@ -16,7 +16,6 @@
 #include "tree/manifest.h"
 #include "ui/options.h"
 
-#define COMPOSE_ONEOFF "com.docker.compose.oneoff"
 #define ID_LENGTH 64
 #define PREFIX_MIN 4
 #define NAMES_IN_HINT 4
