@@ -5,6 +5,7 @@
  */
 #include "driver/access.h"
 
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,6 +125,8 @@ static int prepare(struct access *access, const struct access_call *call, struct
 	buffer_init(&prepared->input, INPUT_LIMIT);
 	if (!expand_arguments(access, operation, &prepared->arguments))
 		return error_set(err, ERROR_FAILED, "a value for \"%s\" is absent", call->name);
+	json_for_each(word, call->words)
+		string_list_add(&prepared->arguments, json_string_or(word, NULL, ""));
 	/* Of one name the last one counts. */
 	command_expand_environment(&access->values, access->definition, &prepared->environment);
 	command_expand_environment(&access->values, call->member, &prepared->environment);
@@ -186,7 +189,7 @@ int access_run_all(struct access *access, const struct json *member, const char 
 		   struct error **err)
 {
 	json_for_each(operation, json_get(member, list)) {
-		struct access_call call = {member, operation, list, false, NULL, NULL};
+		struct access_call call = {member, operation, list, false, NULL, NULL, NULL};
 
 		if (access_run(access, &call, NULL, err) < 0)
 			return -1;
@@ -199,7 +202,7 @@ int access_run_all(struct access *access, const struct json *member, const char 
 static int ask_version(struct access *access, struct buffer *output, struct error **err)
 {
 	struct access_call call = {
-		NULL, json_get(access->definition, "version"), "version", false, NULL, NULL};
+		NULL, json_get(access->definition, "version"), "version", false, NULL, NULL, NULL};
 	struct prepared prepared;
 	struct buffer errors;
 	int result = prepare(access, &call, &prepared, err);
@@ -217,6 +220,27 @@ static int ask_version(struct access *access, struct buffer *output, struct erro
 	prepared_release(&prepared);
 	buffer_release(&errors);
 	return result;
+}
+
+/* The first line, or the part of it that is one. */
+static char *version_of(const struct access *access, const char *output)
+{
+	const char *pattern = json_string(json_get(access->definition, "version"), "pattern");
+	char *line = memory_strndup(output, strcspn(output, "\r\n"));
+	char *part = NULL;
+	regmatch_t groups[2];
+	regex_t regex;
+
+	if (!pattern || regcomp(&regex, pattern, REG_EXTENDED) != 0)
+		return line;
+	if (regexec(&regex, line, 2, groups, 0) == 0 && groups[1].rm_so >= 0)
+		part = memory_strndup(line + groups[1].rm_so,
+				      (size_t)(groups[1].rm_eo - groups[1].rm_so));
+	regfree(&regex);
+	if (!part)
+		return line;
+	free(line);
+	return part;
 }
 
 /* 1: it works, 0: not this one, with the reason in *why; -1: nor will any other. */
@@ -238,7 +262,7 @@ static int try_way(struct access *access, const struct json *way, struct error *
 	result = !json_get(access->definition, "version") ||
 		 ask_version(access, &output, &problem) == 0;
 	if (result)
-		access->version = memory_strndup(output.data, strcspn(output.data, "\r\n"));
+		access->version = version_of(access, output.data);
 	buffer_release(&output);
 	if (result)
 		return 1;

@@ -38,10 +38,11 @@ struct access_call {
 	const struct json
 		*member; /* "compare", ...: its "environment" counts before that of access */
 	const struct json *operation;
-	const char *name; /* for messages: "dump.server" */
-	bool asks;	  /* its "input" is not sent: what it gets comes later */
-	exec_sink *sink;  /* of one that is fed: gets both streams; else NULL */
-	void *context;	  /* for the sink */
+	const char *name;	  /* for messages: "dump.server" */
+	bool asks;		  /* its "input" is not sent: what it gets comes later */
+	exec_sink *sink;	  /* of one that is fed: gets both streams; else NULL */
+	void *context;		  /* for the sink */
+	const struct json *words; /* further arguments, as they are; NULL: none */
 };
 
 /*

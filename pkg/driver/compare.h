@@ -31,6 +31,12 @@ const char *compare_version(const struct compare *compare);
 /* compare_has(compare, operation): Whether the driver has this one ("server", "schema"). */
 bool compare_has(const struct compare *compare, const char *operation);
 
+/* compare_asks(compare): Whether "rows" is one process that is asked for table after table. */
+bool compare_asks(const struct compare *compare);
+
+/* compare_is_sorted(compare, operation): Whether its records come in the order of their keys. */
+bool compare_is_sorted(const struct compare *compare, const char *operation);
+
 /*
  * compare_schema_type(compare, groups), compare_schema_object(): Of a heading of the schema, from
  * what its groups matched: ${groups} of them, the first is "1". To be freed.
@@ -52,6 +58,13 @@ struct compare_stream;
  */
 struct compare_stream *compare_run(struct compare *compare, const char *operation,
 				   const char *database, struct error **err);
+
+/*
+ * compare_run_table(compare, database, statement, err):
+ * Where compare_asks() is not so: a process for the rows of one table, to be read to its end.
+ */
+struct compare_stream *compare_run_table(struct compare *compare, const char *database,
+					 const char *statement, struct error **err);
 
 /* compare_ask(stream, statement, err): Of "rows": the rows of one table, which end with a line "\.". */
 int compare_ask(struct compare_stream *stream, const char *statement, struct error **err);

@@ -103,11 +103,19 @@ static int check_scratch(const struct parser *parser, const struct json *item, c
 	return check_members(parser, item, path, members);
 }
 
+static int check_version(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const struct member members[] = {
+		OPERATION_MEMBERS, {"pattern", check_regex, false}, {NULL, NULL, false}};
+
+	return check_members(parser, item, path, members);
+}
+
 int check_access(const struct parser *parser, const struct json *item, const char *path)
 {
 	static const struct member members[] = {{"environment", check_environment, false},
 						{"ways", check_ways, true},
-						{"version", check_operation, true},
+						{"version", check_version, true},
 						{"scratch", check_scratch, false},
 						{NULL, NULL, false}};
 
@@ -116,11 +124,87 @@ int check_access(const struct parser *parser, const struct json *item, const cha
 
 /* ---- compare ---- */
 
+static int check_quoting(const struct parser *parser, const struct json *item, const char *path)
+{
+	const char *as = json_string_or(item, NULL, "");
+
+	if (strcmp(as, "quoted") == 0 || strcmp(as, "base64") == 0)
+		return 0;
+	return check_failed(parser, path, "must be \"quoted\" or \"base64\"");
+}
+
+static int check_format_line(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const struct member members[] = {{"line", check_regex, true},
+						{"as", check_quoting, false},
+						{"begins", check_bool, false},
+						{"secret", check_bool, false},
+						{NULL, NULL, false}};
+
+	return check_members(parser, item, path, members);
+}
+
+static int check_format_lines(const struct parser *parser, const struct json *list,
+			      const char *path)
+{
+	return check_list(parser, list, path, check_format_line);
+}
+
+static int check_format(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const struct member members[] = {{"lines", check_format_lines, true},
+						{"ignore", check_regex, false},
+						{"folded", check_bool, false},
+						{"each", check_bool, false},
+						{NULL, NULL, false}};
+
+	return check_members(parser, item, path, members);
+}
+
+static int check_fixed_field(const struct parser *parser, const struct json *item, const char *path)
+{
+	if (json_is_null(item) || json_is_string(item))
+		return 0;
+	if (!json_is_array(item))
+		return check_failed(parser, path, "must be a text, null, or a list of texts");
+	return check_strings(parser, item, path);
+}
+
+static int check_fixed_record(const struct parser *parser, const struct json *item,
+			      const char *path)
+{
+	return check_list(parser, item, path, check_fixed_field);
+}
+
+static int check_fixed(const struct parser *parser, const struct json *list, const char *path)
+{
+	return check_list(parser, list, path, check_fixed_record);
+}
+
+/* One whose output is records, or made into them; or nothing is run. */
+static int check_records(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const struct member run[] = {OPERATION_MEMBERS,
+					    {"format", check_format, false},
+					    {"sorted", check_bool, false},
+					    {NULL, NULL, false}};
+	static const struct member fixed[] = {{"fixed", check_fixed, true}, {NULL, NULL, false}};
+
+	return check_members(parser, item, path, json_get(item, "fixed") ? fixed : run);
+}
+
+static int check_tables(const struct parser *parser, const struct json *item, const char *path)
+{
+	return check_given(parser, item, path, database_given, check_records);
+}
+
 static int check_rows(const struct parser *parser, const struct json *item, const char *path)
 {
 	static const char *const given[] = {"database", "statement", NULL};
 
-	return check_given(parser, item, path, given, check_operation);
+	if (json_get(item, "fixed"))
+		return check_failed(parser, path, "must be a command");
+	return check_given(parser, item, path, given, check_records);
 }
 
 static int check_schema_members(const struct parser *parser, const struct json *item,
@@ -147,9 +231,9 @@ static int check_schema(const struct parser *parser, const struct json *item, co
 int check_compare(const struct parser *parser, const struct json *item, const char *path)
 {
 	static const struct member members[] = {{"environment", check_environment_anywhere, false},
-						{"databases", check_operation, true},
-						{"server", check_operation, false},
-						{"tables", check_in_database, true},
+						{"databases", check_records, true},
+						{"server", check_records, false},
+						{"tables", check_tables, true},
 						{"rows", check_rows, true},
 						{"schema", check_schema, false},
 						{NULL, NULL, false}};

@@ -136,6 +136,20 @@ static void test_compare(void **state)
 			  "\"${statement}\"]}}}",
 		"x.json:6: \"compare.tables.input[1]\" uses a value that \"values\" does not "
 		"define");
+	/* What needs no command, and what is no records yet. */
+	accepted(COMPARING
+		 "\"tables\": {\"fixed\": [[\"t\", null, [\"a\"]]]},"
+		 "\"rows\": {\"arguments\": [\"r\"], \"sorted\": false, \"format\": "
+		 "{\"each\": true, \"lines\": [{\"line\": \"^(.*)$\", \"as\": \"base64\", "
+		 "\"begins\": true}]}}}}");
+	refused(COMPARING "\"tables\": {\"fixed\": [[\"t\"], [1]]},\n"
+			  "\"rows\": {\"arguments\": [\"r\"]}}}",
+		"x.json:5: \"compare.tables.fixed[1][0]\" must be a text, null, or a list of texts");
+	refused(COMPARING "\"tables\": {\"fixed\": []},\n\"rows\": {\"fixed\": []}}}",
+		"x.json:6: \"compare.rows\" must be a command");
+	refused(COMPARING "\"tables\": {\"fixed\": []}, \"rows\": {\"arguments\": [\"r\"],\n"
+			  "\"format\": {\"lines\": [{\"line\": \"x\", \"as\": \"hex\"}]}}}}",
+		"x.json:6: \"compare.rows.format.lines[0].as\" must be \"quoted\" or \"base64\"");
 	refused(COMPARING "\"ways\": [{}]}}",
 		"x.json:5: \"compare.ways\" is no member that a driver may have here");
 }

@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "snapshot/compare/data_sort.h"
 
 #define BLOCK_SIZE 65536
 
@@ -23,12 +24,13 @@ struct record_reader {
 	size_t start, end; /* of what is not yet read in block */
 	struct buffer data;
 	struct record record;
-	size_t capacity;       /* of record.fields */
-	struct hasher *hasher; /* of the field that is being read, from its kept part on */
-	bool is_escaped;       /* the last byte was a backslash */
-	bool is_begun;	       /* a record is */
-	bool has_mark;	       /* a list has an end mark */
-	bool is_mark;	       /* what has begun is one */
+	size_t capacity;	  /* of record.fields */
+	struct hasher *hasher;	  /* of the field that is being read, from its kept part on */
+	bool is_escaped;	  /* the last byte was a backslash */
+	bool is_begun;		  /* a record is */
+	bool has_mark;		  /* a list has an end mark */
+	bool is_mark;		  /* what has begun is one */
+	struct record_sort *sort; /* the list, read to its end; NULL: it comes as it is */
 };
 
 struct record_reader *record_reader_new(record_source *source, void *context, size_t keys,
@@ -49,6 +51,7 @@ void record_reader_free(struct record_reader *reader)
 {
 	if (!reader)
 		return;
+	record_sort_free(reader->sort);
 	buffer_release(&reader->data);
 	free(reader->record.fields);
 	hasher_free(reader->hasher);
@@ -57,6 +60,7 @@ void record_reader_free(struct record_reader *reader)
 
 void record_reader_again(struct record_reader *reader, size_t keys)
 {
+	record_sort_free(STEAL_POINTER(reader->sort));
 	reader->has_mark = true;
 	reader->keys = keys;
 }
@@ -189,6 +193,8 @@ int record_next(struct record_reader *reader, const struct record **record, stru
 {
 	int result = 0;
 
+	if (reader->sort)
+		return record_sort_next(reader->sort, record, err);
 	while (result == 0) {
 		ssize_t count;
 
@@ -209,6 +215,21 @@ int record_next(struct record_reader *reader, const struct record **record, stru
 	}
 	*record = &reader->record;
 	return result == 2 ? 0 : result;
+}
+
+int record_reader_sort(struct record_reader *reader, struct error **err)
+{
+	CLEANUP(cleanup_record_sort_free)
+	struct record_sort *sort = record_sort_new(RECORD_SORT_MEMORY);
+	const struct record *record;
+	int result;
+
+	while ((result = record_next(reader, &record, err)) > 0)
+		if (record_sort_add(sort, record, err) < 0)
+			return -1;
+	if (result == 0)
+		reader->sort = STEAL_POINTER(sort);
+	return result;
 }
 
 bool record_field_equal(const struct record_field *a, const struct record_field *b)

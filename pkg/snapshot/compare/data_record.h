@@ -64,6 +64,13 @@ void record_reader_again(struct record_reader *reader, size_t keys);
  */
 int record_next(struct record_reader *reader, const struct record **record, struct error **err);
 
+/*
+ * record_reader_sort(reader, err):
+ * Read the list that comes now to its end; record_next() then gives it by key, and by what else is in
+ * the records, with bounded memory (data_sort.h).
+ */
+int record_reader_sort(struct record_reader *reader, struct error **err);
+
 /* record_field_equal(a, b): Of two readers that keep alike. */
 bool record_field_equal(const struct record_field *a, const struct record_field *b);
 

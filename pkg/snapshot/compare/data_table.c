@@ -318,8 +318,10 @@ static int take_pair(void *context, const struct record *from, const struct reco
 	return 0;
 }
 
+/* Either one process for all tables, or another one for each, which begins with the question. */
 struct data_source {
 	struct data_place *place;
+	struct compare *compare;
 	struct compare_stream *stream;
 	struct record_reader *reader;
 };
@@ -342,7 +344,10 @@ struct data_source *data_source_open(struct data_place *place, size_t side, stru
 	struct data_source *source = memory_zalloc(sizeof(*source));
 
 	source->place = place;
-	source->stream = compare_run(place->compare[side], "rows", place->database, err);
+	source->compare = place->compare[side];
+	if (!compare_asks(source->compare))
+		return source;
+	source->stream = compare_run(source->compare, "rows", place->database, err);
 	source->reader = record_reader_new(read_counted, source, 1, RECORD_FIELD_KEPT);
 	if (source->stream)
 		return source;
@@ -359,6 +364,20 @@ void data_source_free(struct data_source *source)
 	free(source);
 }
 
+static int ask(struct data_source *source, const char *statement, size_t keys, struct error **err)
+{
+	if (compare_asks(source->compare)) {
+		record_reader_again(source->reader, keys);
+		return compare_ask(source->stream, statement, err);
+	}
+	record_reader_free(source->reader);
+	source->reader = record_reader_new(read_counted, source, keys, RECORD_FIELD_KEPT);
+	compare_stream_free(source->stream);
+	source->stream =
+		compare_run_table(source->compare, source->place->database, statement, err);
+	return source->stream ? 0 : -1;
+}
+
 static int compare_rows(struct rows *rows, const struct data_table *const tables[2],
 			struct error **err)
 {
@@ -370,13 +389,16 @@ static int compare_rows(struct rows *rows, const struct data_table *const tables
 
 		if (!tables[i])
 			continue;
-		if (compare_ask(source->stream,
-				rows->is_keyed ? tables[i]->keyed : tables[i]->plain, err) < 0)
+		if (ask(source, rows->is_keyed ? tables[i]->keyed : tables[i]->plain, rows->keys,
+			err) < 0)
 			return -1;
-		record_reader_again(source->reader, rows->keys);
 		readers[i] = source->reader;
 	}
 	failpoint("diff/rows");
+	for (size_t i = 0; i < 2; i++)
+		if (readers[i] && !compare_is_sorted(rows->place->compare[i], "rows") &&
+		    record_reader_sort(readers[i], err) < 0)
+			return -1;
 	return data_merge(readers[0], readers[1], rows->keys, take_pair, rows, err);
 }
 

@@ -224,6 +224,9 @@ static int merge_operation(struct diff_data *diff, const char *operation, const 
 			record_reader_new(compare_read, streams.streams[i], 1, RECORD_WHOLE_KEPT);
 		result = streams.streams[i] ? 0 : -1;
 	}
+	for (size_t i = 0; result == 0 && i < 2; i++)
+		if (has[i] && !compare_is_sorted(place->compare[i], operation))
+			result = record_reader_sort(streams.readers[i], err);
 	if (result == 0)
 		result = data_merge(streams.readers[0], streams.readers[1], 1, pair, diff, err);
 	streams_release(&streams);
