@@ -9,6 +9,7 @@ import pytest
 from conftest import Box, booted
 from support.api import wait_for
 from support.cli import FAILED
+from support.data_diff import assert_tried, differences
 from support.images import Images
 from support.servers import Writer, address, difference, move
 
@@ -207,3 +208,37 @@ def test_a_dump_without_a_shell_is_refused_with_a_reason(box, sidesnap, tmp_path
     server = start(box, "etcd-bare", [(box.volume("data"), "/var/lib/etcd")])
     sidesnap.fails(FAILED, "dump", server.name, "-o", tmp_path / "x", says="sh")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.database
+@pytest.mark.parametrize("image", ["etcd", "etcd-bare"])
+def test_diff_data(box, sidesnap, image):
+    """Keys and values of any bytes, by etcdctl alone: the official image has nothing else."""
+    server = start(box, image, [(box.volume("data"), "/var/lib/etcd")])
+    client = Client(server)
+    client.put_all(pair(n) for n in range(1, 3000))
+    client.put(b"\xff\x00\t", b"\\N")
+    client.put("leer", "")
+    server.exec(["etcdctl", "role", "add", "leser"])
+    tags = [box.tag() for _ in range(3)]
+    sidesnap.create(server.name, tags[0])
+    sidesnap.create(server.name, tags[1])
+    assert sidesnap.json("diff", "--data", tags[0], tags[1], timeout=300)["same"] is True
+    client.put(pair(7)[0], 'neu "€😀"\n\\')
+    client.put("leer", b"\x00")
+    client.put("ä\tb", b"\xfe")
+    server.exec(["etcdctl", "del", pair(11)[0]])
+    server.exec(["etcdctl", "role", "add", "schreiber"])
+    server.exec(["etcdctl", "user", "add", "anna", "--no-password"])
+    sidesnap.create(server.name, tags[2])
+    found, _ = differences(sidesnap, tags[1], tags[2])
+    assert set(found) == {
+        ("keys", (pair(7)[0],)), ("keys", ("leer",)), ("keys", ("ä\tb",)), ("keys", (pair(11)[0],)),
+        ("roles", ("schreiber",)), ("users", ("anna",)),
+    }
+    assert found["keys", (pair(7)[0],)][1] == {"value": 'neu "€😀"\n\\'}
+    assert found["keys", ("leer",)] == ({"value": ""}, {"value": "base64 AA=="})
+    assert found["keys", ("ä\tb",)] == (None, {"value": "base64 /g==", "lease": "0"})
+    assert found["keys", (pair(11)[0],)][1] is None
+    if image == "etcd":
+        assert_tried(sidesnap, "etcd", server.name)
