@@ -9,6 +9,7 @@
 #include "base/failpoint.h"
 #include "capture_job.h"
 #include "channel.h"
+#include "store/transit.h"
 #include "tree/dump.h"
 
 /* Nothing that was cut off may pass for a dump, whatever it ends with. */
@@ -29,28 +30,46 @@ static int check_end(const struct message *message, uint64_t received, struct er
 	return 0;
 }
 
+/* How many bytes of the dump there were in it; -1. */
+static ssize_t take(struct capture_job *state, struct transit_unpacker *unpacker,
+		    const struct message *message, struct error **err)
+{
+	const void *data = message->payload;
+	ssize_t size = (ssize_t)message->size;
+
+	if (message->type == WIRE_PACKED)
+		size = transit_unpack(unpacker, message->payload, message->size, &data, err);
+	else if (message->type != WIRE_DATA)
+		return error_set(err, ERROR_CANCELLED, "the command ended the capture");
+	if (size < 0 || capture_dump_data(state->capture, data, (size_t)size, err) < 0)
+		return -1;
+	return size;
+}
+
 static int receive(struct capture_job *state, struct error **err)
 {
-	struct message message;
+	CLEANUP(cleanup_transit_unpacker_free)
+	struct transit_unpacker *unpacker = transit_unpacker_new(err);
 	uint64_t received = 0;
-	bool is_end = false;
-	int result = 0;
 
-	while (result == 0 && !is_end) {
+	while (unpacker) {
+		struct message message;
+		ssize_t size = 0;
+		bool is_end;
+
 		if (channel_receive(&message, err) < 0)
 			return -1;
 		is_end = message.type == WIRE_END;
 		if (is_end)
-			result = check_end(&message, received, err);
-		else if (message.type == WIRE_DATA)
-			result = capture_dump_data(state->capture, message.payload, message.size,
-						   err);
+			size = check_end(&message, received, err);
 		else
-			result = error_set(err, ERROR_CANCELLED, "the command ended the capture");
-		received += message.size;
+			size = take(state, unpacker, &message, err);
 		message_release(&message);
+		if (size < 0 || is_end)
+			return size < 0 ? -1 : 0;
+		received += (uint64_t)size;
 	}
-	return result;
+	return -1;
 }
 
 int capture_job_dump(struct capture_job *state, struct error **err)

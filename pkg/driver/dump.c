@@ -18,7 +18,7 @@ struct dump {
 	const char *title;		       /* borrowed from the driver */
 	bool of_database;
 	struct dump_check *check;
-	bool is_whole;
+	bool has_ended, is_whole;
 };
 
 bool driver_dumps(const struct driver_match *match, bool database)
@@ -162,17 +162,32 @@ static int prove(struct dump *dump, struct error **err)
 	return access_run_all(dump->access, dump->member, "end", err);
 }
 
+/* As much as there is room for; less only where the tool has ended well. */
+static ssize_t fill(struct dump *dump, char *data, size_t size, struct error **err)
+{
+	size_t filled = 0;
+
+	while (filled < size && !dump->has_ended) {
+		ssize_t count = access_stream_read(dump->stream, data + filled, size - filled, err);
+
+		if (count < 0)
+			return -1;
+		dump->has_ended = count == 0;
+		filled += (size_t)count;
+	}
+	return (ssize_t)filled;
+}
+
 ssize_t driver_dump_read(struct dump *dump, void *data, size_t size, struct error **err)
 {
-	ssize_t count;
+	ssize_t count = fill(dump, data, size, err);
 
-	if (dump->is_whole)
-		return 0;
-	count = access_stream_read(dump->stream, data, size, err);
 	if (count > 0) {
 		dump_check_take(dump->check, data, (size_t)count);
 		return count;
 	}
+	if (count == 0 && dump->is_whole)
+		return 0;
 	if (count < 0 || prove(dump, err) < 0) {
 		error_prefix(err, "dump of %s", dump->title);
 		return -1;

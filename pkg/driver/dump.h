@@ -26,8 +26,8 @@ struct dump *driver_dump_open(struct engine *engine, const char *id,
 
 /*
  * driver_dump_read(dump, data, size, err):
- * The next bytes; 0 only when the dump has ended and is proven whole. After -1, and where it was not read
- * to its end, what was read is worth nothing.
+ * The next bytes, ${size} of them but for the last; 0 only when the dump has ended and is proven whole.
+ * After -1, and where it was not read to its end, what was read is worth nothing.
  */
 ssize_t driver_dump_read(struct dump *dump, void *data, size_t size, struct error **err);
 

@@ -167,7 +167,11 @@ CLEANUP_DEFINE(struct exec_stream, exec_stream_free)
 /* exec_stream_write(stream, data, size): More input, of one that asks; that it ended instead is for who reads to see. */
 void exec_stream_write(struct exec_stream *stream, const void *data, size_t size);
 
-/* exec_stream_read(stream, data, size, err): Bytes of stdout, waiting for them; 0 at the end, -1. */
+/*
+ * exec_stream_read(stream, data, size, err):
+ * Bytes of stdout, waiting for the first of them, and for more only while they keep coming; 0 at the
+ * end, -1.
+ */
 ssize_t exec_stream_read(struct exec_stream *stream, void *data, size_t size, struct error **err);
 
 /*

@@ -4,11 +4,18 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "engine/client.h"
 
 #define EXIT_WAIT_MS 10000
+
+/*
+ * Tools write a few KiB at a time. To be woken for each of these costs the engine and us more than
+ * the bytes do, so a reader that has caught up lets some gather; a socket holds what comes meanwhile.
+ */
+#define GATHER_US 500
 
 struct run {
 	struct attachment *attachment;
@@ -267,25 +274,47 @@ void exec_stream_free(struct exec_stream *stream)
 	free(stream);
 }
 
-ssize_t exec_stream_read(struct exec_stream *stream, void *data, size_t size, struct error **err)
+/* Bytes of stdout; what stderr says meanwhile is kept. 0: none within the time; -1: the end, too. */
+static ssize_t read_some(struct exec_stream *stream, void *data, size_t size, int timeout_ms,
+			 struct error **err)
 {
 	for (;;) {
-		cleanup_error struct error *problem = NULL;
 		int from = 1;
 		ssize_t count =
-			attachment_read(stream->attachment, &from, data, size, -1, &problem);
+			attachment_read(stream->attachment, &from, data, size, timeout_ms, err);
+
+		if (count <= 0 || from != 2)
+			return count;
+		keep(stream->errors, data, (size_t)count);
+	}
+}
+
+ssize_t exec_stream_read(struct exec_stream *stream, void *data, size_t size, struct error **err)
+{
+	char *bytes = data;
+	size_t filled = 0;
+	bool has_rested = false;
+
+	while (filled < size) {
+		cleanup_error struct error *problem = NULL;
+		ssize_t count = read_some(stream, bytes + filled, size - filled,
+					  has_rested && !filled ? -1 : 0, &problem);
 
 		if (count < 0 && attachment_ended(stream->attachment))
-			return 0;
+			break;
 		if (count < 0) {
 			if (err)
 				*err = STEAL_POINTER(problem);
 			return -1;
 		}
-		if (from != 2)
-			return count;
-		keep(stream->errors, data, (size_t)count);
+		filled += (size_t)count;
+		if (!count && has_rested)
+			break;
+		has_rested = !count;
+		if (has_rested)
+			usleep(GATHER_US);
 	}
+	return (ssize_t)filled;
 }
 
 /* Hand on what is there: 1 something, 0 nothing, 2 the end, -1. */

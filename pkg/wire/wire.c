@@ -66,7 +66,7 @@ int wire_decoder_next(struct wire_decoder *decoder, struct wire_frame *frame, st
 	type = cursor_u8(&cursor);
 	if (size > WIRE_PAYLOAD_MAX)
 		return error_set(err, ERROR_FAILED, "a message of %u bytes is too large", size);
-	if (type < WIRE_HELLO || type > WIRE_DUMP)
+	if (type < WIRE_HELLO || type > WIRE_PACKED)
 		return error_set(err, ERROR_FAILED, "unknown type %u of a message", type);
 	if (cursor_left(&cursor) < size)
 		return 0;

@@ -47,7 +47,9 @@ enum wire_type {
 	WIRE_AGAIN = 13, /* command, before GO: one more pass of the pre-copy; READY {} answers */
 	WIRE_FOUND = 14, /* agent: some of what it finds, as it finds it */
 	WIRE_DUMP =
-		15, /* command, before GO: a database's dump follows as DATA; END {"stream":"dump","bytes"} */
+		15, /* command, before GO: a database's dump follows as DATA and PACKED; END {"stream":"dump","bytes"} */
+	WIRE_PACKED =
+		16, /* some DATA of a dump, packed (store/transit.h); "bytes" counts what it holds */
 };
 
 /* wire_encode(buffer, type, payload, size): Append one frame. -1: over a cap. */

@@ -332,6 +332,8 @@ static void test_waiting_has_an_end(void **state)
 
 /* ---- exec ---- */
 
+#define CHATTY_FRAMES 10000
+
 static struct buffer exec_body;
 
 /* Echo the input on stdout, a word on stderr; the exit code is known at the third question. */
@@ -498,6 +500,66 @@ static void test_exec(void **state)
 	free(input);
 }
 
+/* A tool that writes little by little, and one more line only when it is asked for it. */
+static bool run_chatty(struct server *server, int fd, const char *request)
+{
+	char byte;
+
+	(void)server;
+	if (strstr(request, "POST /v1.41/containers/x/exec ")) {
+		server_body(fd, request, NULL);
+		return server_answer(fd, "201 Created", "{\"Id\":\"e1\"}");
+	}
+	if (strstr(request, "GET /v1.41/exec/e1/json "))
+		return server_answer(fd, "200 OK", "{\"Running\":false,\"ExitCode\":0}");
+	server_body(fd, request, NULL);
+	server_text(fd, upgraded);
+	for (int i = 0; i < CHATTY_FRAMES; i++)
+		server_send(fd, i % 10 ? "\1\0\0\0\0\0\0\5line\n" : "\2\0\0\0\0\0\0\5word\n", 13);
+	if (recv(fd, &byte, 1, 0) == 1)
+		server_send(fd, "\1\0\0\0\0\0\0\7answer\n", 15);
+	return false;
+}
+
+static void test_what_comes_in_small_pieces_is_gathered(void **state)
+{
+	static const char *const arguments[] = {"chat", NULL};
+	CLEANUP(cleanup_exec_stream_free) struct exec_stream *stream = NULL;
+	const size_t lines = CHATTY_FRAMES / 10 * 9 * strlen("line\n");
+	struct buffer said;
+	struct container_exec exec = {.arguments = arguments, .asks = true, .errors = &said};
+	struct error *error = NULL;
+	struct engine *engine;
+	struct server server;
+	size_t size = 0, reads = 0;
+	static char block[4 * CHATTY_FRAMES];
+
+	(void)state;
+	buffer_init(&said, CHATTY_FRAMES);
+	server_start(&server, run_chatty);
+	engine = server_engine(&server);
+	stream = exec_stream_open(engine, "x", &exec, &error);
+	assert_non_null(stream);
+	/* It is not waited for more than there is: nothing comes before the question. */
+	for (; size < lines; reads++) {
+		ssize_t count = exec_stream_read(stream, block, sizeof(block), &error);
+
+		assert_in_range(count, 1, sizeof(block));
+		size += (size_t)count;
+	}
+	assert_int_equal(size, lines);
+	assert_in_range(reads, 2, CHATTY_FRAMES / 10);
+	assert_int_equal(said.size, CHATTY_FRAMES / 10 * strlen("word\n"));
+	exec_stream_write(stream, "?", 1);
+	assert_int_equal(exec_stream_read(stream, block, sizeof(block), &error), 7);
+	assert_memory_equal(block, "answer\n", 7);
+	assert_int_equal(exec_stream_read(stream, block, sizeof(block), &error), 0);
+	assert_null(error);
+	engine_free(engine);
+	server_stop(&server);
+	buffer_release(&said);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -508,6 +570,7 @@ int main(void)
 		cmocka_unit_test(test_last_words_are_read_after_a_failed_write),
 		cmocka_unit_test(test_waiting_has_an_end),
 		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_what_comes_in_small_pieces_is_gathered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,13 +119,13 @@ static void garbage_is_refused_by_its_header(void **state)
 	const uint8_t huge[] = {0xff, 0xff, 0xff, 0xff, WIRE_DATA};
 	const uint8_t longest[] = {0x00, 0x00, 0x40, 0x00, WIRE_DATA};
 	const uint8_t type_0[] = {0, 0, 0, 0, 0};
-	const uint8_t type_16[] = {0, 0, 0, 0, WIRE_DUMP + 1};
+	const uint8_t type_17[] = {0, 0, 0, 0, WIRE_PACKED + 1};
 
 	(void)state;
 	assert_int_equal(decode_once(too_long, sizeof(too_long)), -1);
 	assert_int_equal(decode_once(huge, sizeof(huge)), -1);
 	assert_int_equal(decode_once(type_0, sizeof(type_0)), -1);
-	assert_int_equal(decode_once(type_16, sizeof(type_16)), -1);
+	assert_int_equal(decode_once(type_17, sizeof(type_17)), -1);
 	assert_int_equal(decode_once(longest, sizeof(longest)), 0);
 	assert_int_equal(decode_once("HTTP/1.1 200 OK", 15), -1);
 }

@@ -199,7 +199,7 @@ static int own_data(void *context, const void *data, size_t size, struct error *
 {
 	struct own_sender *sender = context;
 
-	return sender->wanted ? helper_send_data(sender->helper, data, size, err) : 0;
+	return sender->wanted ? helper_send_bytes(sender->helper, WIRE_DATA, data, size, err) : 0;
 }
 
 static int own_send_deleted(struct own_sender *sender, const char *path, struct error **err)

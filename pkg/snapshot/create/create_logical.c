@@ -14,8 +14,7 @@
 #include "driver/values.h"
 #include "snapshot/create/create.h"
 #include "snapshot/labels.h"
-
-#define BLOCK_SIZE (256U << 10)
+#include "store/transit.h"
 
 /* ---- on another image ---- */
 
@@ -259,17 +258,31 @@ int create_check_logical(struct create *create, struct error **err)
 
 /* ---- the stream ---- */
 
+/* Once more through the engine, which copies every byte several times: the fewer the better. */
+static int send_block(struct helper *helper, struct transit_packer *packer, const void *block,
+		      size_t size, struct error **err)
+{
+	const void *packed;
+	size_t packed_size = transit_pack(packer, block, size, &packed);
+
+	if (packed_size)
+		return helper_send_bytes(helper, WIRE_PACKED, packed, packed_size, err);
+	return helper_send_bytes(helper, WIRE_DATA, block, size, err);
+}
+
 static int stream(struct create *create, struct dump *dump, struct error **err)
 {
-	cleanup_free char *block = memory_alloc(BLOCK_SIZE);
+	CLEANUP(cleanup_transit_packer_free)
+	struct transit_packer *packer = transit_packer_new(err);
+	cleanup_free char *block = memory_alloc(TRANSIT_BLOCK_MAX);
 	CLEANUP(cleanup_json_free) struct json *end = json_new_object();
 	ssize_t size;
 
-	if (helper_send(create->helper, WIRE_DUMP, NULL, err) < 0)
+	if (!packer || helper_send(create->helper, WIRE_DUMP, NULL, err) < 0)
 		return -1;
 	create->dump_bytes = 0;
-	while ((size = driver_dump_read(dump, block, BLOCK_SIZE, err)) > 0) {
-		if (helper_send_data(create->helper, block, (size_t)size, err) < 0 ||
+	while ((size = driver_dump_read(dump, block, TRANSIT_BLOCK_MAX, err)) > 0) {
+		if (send_block(create->helper, packer, block, (size_t)size, err) < 0 ||
 		    session_check(create->session, err) < 0)
 			return -1;
 		create->dump_bytes += (uint64_t)size;

@@ -515,13 +515,14 @@ int helper_send(struct helper *helper, enum wire_type type, const struct json *j
 	return result;
 }
 
-int helper_send_data(struct helper *helper, const void *data, size_t size, struct error **err)
+int helper_send_bytes(struct helper *helper, enum wire_type type, const void *data, size_t size,
+		      struct error **err)
 {
 	struct buffer buffer;
 	int result;
 
 	buffer_init(&buffer, WIRE_PAYLOAD_MAX + 64);
-	wire_encode(&buffer, WIRE_DATA, data, size);
+	wire_encode(&buffer, type, data, size);
 	result = send_buffer(helper, &buffer, err);
 	buffer_release(&buffer);
 	return result;

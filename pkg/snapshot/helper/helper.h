@@ -62,10 +62,11 @@ int helper_open(struct helper *helper, struct error **err);
 int helper_start(struct helper *helper, const struct json *job, struct json **ready,
 		 struct error **err);
 
-/* helper_send(helper, type, json, err), helper_send_data(): One frame (json may be NULL). */
+/* helper_send(helper, type, json, err), helper_send_bytes(): One frame (json may be NULL). */
 int helper_send(struct helper *helper, enum wire_type type, const struct json *json,
 		struct error **err);
-int helper_send_data(struct helper *helper, const void *data, size_t size, struct error **err);
+int helper_send_bytes(struct helper *helper, enum wire_type type, const void *data, size_t size,
+		      struct error **err);
 
 /*
  * helper_wait(helper, type, answer, err):
