@@ -26,6 +26,7 @@ struct attachment {
 	size_t start, end, capacity;
 	bool ended; /* the engine will send no more */
 	bool end_reported;
+	bool raw; /* no frames */
 };
 
 static size_t input_size(const struct attachment *attachment)
@@ -213,7 +214,7 @@ void attachment_free(struct attachment *attachment)
 
 static int stream_ended(struct attachment *attachment, struct error **err)
 {
-	if (attachment->frames.left || attachment->frames.header_have)
+	if (!attachment->raw && (attachment->frames.left || attachment->frames.header_have))
 		return error_set(err, ERROR_ENGINE, "the stream broke off inside a frame");
 	attachment->end_reported = true;
 	return error_set(err, ERROR_ENGINE, "the stream ended");
@@ -265,6 +266,12 @@ static ssize_t read_now(struct attachment *attachment, int *stream, void *data, 
 {
 	struct frames *frames = &attachment->frames;
 
+	/* One frame without an end. */
+	if (attachment->raw) {
+		*stream = FRAME_STDOUT;
+		frames->left = UINT32_MAX;
+		return frame_read(attachment, data, size, err);
+	}
 	while (!frames->left) {
 		ssize_t count;
 
@@ -309,6 +316,18 @@ ssize_t attachment_read(struct attachment *attachment, int *stream, void *data, 
 		if (count <= 0)
 			return count;
 	}
+}
+
+void attachment_set_raw(struct attachment *attachment)
+{
+	attachment->raw = true;
+}
+
+int attachment_wait_with(struct attachment *attachment, int fd, int timeout_ms, struct error **err)
+{
+	if (input_size(attachment))
+		return 0;
+	return connection_wait_with(attachment->connection, fd, timeout_ms, err);
 }
 
 bool attachment_ended(const struct attachment *attachment)

@@ -26,6 +26,9 @@ int engine_id_shown(const char *id);
 char *engine_path(const struct engine *engine, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* container_path(engine, id, rest): "/containers/ID" and the rest, as engine_path(). */
+char *container_path(const struct engine *engine, const char *id, const char *rest);
+
 /* engine_escape_reference(text): As engine_escape(), but '/', ':' and '@' stay: an image's name. */
 char *engine_escape_reference(const char *text);
 

@@ -7,7 +7,6 @@
 
 #include "base/memory.h"
 #include "engine/client.h"
-#include "engine/frames.h"
 
 #define PAUSE_ATTEMPTS 10
 #define PAUSE_WAIT_MS 200
@@ -15,8 +14,7 @@
 #define REMOVAL_PAUSE_MS 200
 #define REMOVAL_WAIT_MS 30000
 
-/* "/containers/ID" and the formatted rest. */
-static char *container_path(const struct engine *engine, const char *id, const char *rest)
+char *container_path(const struct engine *engine, const char *id, const char *rest)
 {
 	cleanup_free char *escaped = engine_escape(id);
 
@@ -265,75 +263,10 @@ struct json *container_top(struct engine *engine, const char *id, struct error *
 	return engine_get(engine, container_path(engine, id, columns), err);
 }
 
-/* ---- logs ---- */
-
-struct log_reader {
-	struct frames frames;
-	struct buffer *output;
-	bool raw; /* of a container with a terminal */
-	bool started;
-};
-
-static void keep(struct buffer *buffer, const char *data, size_t size)
+int container_resize(struct engine *engine, const char *id, unsigned columns, unsigned rows,
+		     struct error **err)
 {
-	size_t room = buffer->limit - buffer->size;
+	cleanup_free char *rest = memory_printf("/resize?h=%u&w=%u", rows, columns);
 
-	buffer_append(buffer, data, size < room ? size : room);
-}
-
-static int take_log(struct log_reader *reader, const char *data, size_t size, struct error **err)
-{
-	struct frames *frames = &reader->frames;
-
-	while (size && !reader->raw) {
-		size_t take = size;
-
-		if (frames->left) {
-			take = size < frames->left ? size : frames->left;
-			keep(reader->output, data, take);
-			frames->left -= (uint32_t)take;
-		} else {
-			cleanup_error struct error *problem = NULL;
-			size_t had = frames->header_have;
-			ssize_t eaten = frames_header(frames, data, size, &problem);
-
-			if (eaten < 0 && !reader->started) {
-				/* What had been taken for a header is text as well. */
-				keep(reader->output, (const char *)frames->header, had);
-				reader->raw = true;
-				break;
-			}
-			if (eaten < 0) {
-				if (err)
-					*err = STEAL_POINTER(problem);
-				return -1;
-			}
-			take = (size_t)eaten;
-			reader->started = reader->started || !frames->header_have;
-		}
-		data += take;
-		size -= take;
-	}
-	keep(reader->output, data, size);
-	return 0;
-}
-
-int container_logs(struct engine *engine, const char *id, unsigned tail, struct buffer *output,
-		   struct error **err)
-{
-	cleanup_free char *rest = memory_printf("/logs?stdout=1&stderr=1&tail=%u", tail);
-	cleanup_free char *path = container_path(engine, id, rest);
-	struct transport_request request = {.method = "GET", .path = path};
-	CLEANUP(cleanup_exchange_free)
-	struct exchange *exchange = engine_exchange(engine, &request, err);
-	struct log_reader reader = {.output = output};
-	char block[16384];
-	ssize_t count;
-
-	if (!exchange)
-		return -1;
-	while ((count = exchange_read(exchange, block, sizeof(block), err)) > 0)
-		if (take_log(&reader, block, (size_t)count, err) < 0)
-			return -1;
-	return count < 0 ? -1 : 0;
+	return post(engine, id, rest, err);
 }

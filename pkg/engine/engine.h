@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -119,6 +120,39 @@ struct json *container_top(struct engine *engine, const char *id, struct error *
 /* container_logs(engine, id, tail, output, err): Last ${tail} lines, both streams, de-multiplexed. */
 int container_logs(struct engine *engine, const char *id, unsigned tail, struct buffer *output,
 		   struct error **err);
+
+/* ---- logs (logs.c): several at once on one engine object, for one thread ---- */
+
+#define LOG_TAIL_ALL UINT64_MAX
+
+struct log_options {
+	const struct timespec *since, *until; /* by the engine's clock; NULL: none */
+	uint64_t tail;			      /* so many of the last lines; LOG_TAIL_ALL */
+	bool follow;			      /* goes on until the container ends */
+	bool raw;			      /* Config.Tty of the container */
+};
+
+/* A part of what it wrote; each message begins with its time (RFC 3339, UTC, nine digits) and a blank. */
+struct log_piece {
+	int stream;  /* 1 stdout, 2 stderr, 3 an error of the engine's own */
+	bool begins; /* a message begins here; of one with a terminal the lines must tell */
+	const char *
+		data; /* until the next call; no line end where a long line goes on in the next message */
+	size_t size;
+};
+
+struct log_stream;
+
+struct log_stream *log_stream_open(struct engine *engine, const char *id,
+				   const struct log_options *options, struct error **err);
+void log_stream_free(struct log_stream *stream); /* at whatever point; NULL ok */
+CLEANUP_DEFINE(struct log_stream, log_stream_free)
+
+/* log_stream_next(stream, piece, err): 1: one more; 0: none yet; 2: it has ended; -1. Does not wait. */
+int log_stream_next(struct log_stream *stream, struct log_piece *piece, struct error **err);
+
+/* engine_wait(engine, timeout_ms, err): Until something may have come for an open stream, at most 100 ms. 0, -1 cancelled. */
+int engine_wait(struct engine *engine, int timeout_ms, struct error **err);
 
 /*
  * container_exec(engine, id, exec, err):
@@ -245,6 +279,23 @@ ssize_t attachment_read(struct attachment *attachment, int *stream, void *data, 
  * After a failure what the other end had to say can still be read.
  */
 int attachment_write(struct attachment *attachment, const void *data, size_t size,
+		     struct error **err);
+
+/*
+ * attachment_set_raw(attachment): Of a container with a terminal: what comes is in no frames, and counts as
+ * stdout. Before the first read.
+ */
+void attachment_set_raw(struct attachment *attachment);
+
+/*
+ * attachment_wait_with(attachment, fd, timeout_ms, err):
+ * Until something may have come, or ${fd} (-1: none) can be read, or that time has passed. Whether the
+ * latter can be read: 1, 0; -1 cancelled. What has come must have been read before (a read gave 0).
+ */
+int attachment_wait_with(struct attachment *attachment, int fd, int timeout_ms, struct error **err);
+
+/* container_resize(engine, id, columns, rows, err): Of its terminal. */
+int container_resize(struct engine *engine, const char *id, unsigned columns, unsigned rows,
 		     struct error **err);
 
 /* attachment_close_input(attachment): Half-close, so that the other end reads end of file. 0 or -1. */

@@ -405,28 +405,46 @@ static bool has_bytes(const struct exchange *exchange)
 	return exchange->received_end > exchange->received_start;
 }
 
+static int multi_error(CURLMcode code, struct error **err)
+{
+	return error_set(err, ERROR_FAILED, "libcurl: %s", curl_multi_strerror(code));
+}
+
+/* Drive everything once. */
+static int transport_drive(struct transport *transport, struct error **err)
+{
+	CURLMcode code;
+	int running;
+
+	if (cancelled(transport->cancel))
+		return cancel_error(err);
+	code = curl_multi_perform(transport->multi, &running);
+	collect_finished(transport);
+	return code == CURLM_OK ? 0 : multi_error(code, err);
+}
+
+static int transport_poll(struct transport *transport, int timeout_ms, struct error **err)
+{
+	CURLMcode code = curl_multi_poll(transport->multi, NULL, 0, timeout_ms, NULL);
+
+	return code == CURLM_OK ? 0 : multi_error(code, err);
+}
+
 /* Drive everything once; wait a little when this exchange got nowhere. */
 static int exchange_turn(struct exchange *exchange, struct error **err)
 {
 	struct transport *transport = exchange->transport;
 	bool had_header = exchange->header_done;
-	int running;
-	CURLMcode code;
+	int result;
 
-	if (cancelled(transport->cancel))
-		return cancel_error(err);
 	transport->uploading = exchange->request.source || exchange->request.body_size;
-	code = curl_multi_perform(transport->multi, &running);
-	collect_finished(transport);
+	result = transport_drive(transport, err);
 	transport->uploading = false;
-	if (code != CURLM_OK)
-		return error_set(err, ERROR_FAILED, "libcurl: %s", curl_multi_strerror(code));
+	if (result < 0)
+		return -1;
 	if (exchange->done || has_bytes(exchange) || exchange->header_done != had_header)
 		return 0;
-	code = curl_multi_poll(transport->multi, NULL, 0, TURN_MS, NULL);
-	if (code != CURLM_OK)
-		return error_set(err, ERROR_FAILED, "libcurl: %s", curl_multi_strerror(code));
-	return 0;
+	return transport_poll(transport, TURN_MS, err);
 }
 
 static int exchange_check(struct exchange *exchange, struct error **err)
@@ -492,27 +510,57 @@ const char *exchange_header(struct exchange *exchange, const char *name)
 	return header->value;
 }
 
-ssize_t exchange_read(struct exchange *exchange, void *data, size_t size, struct error **err)
+/* Let curl go on where it waits for its bytes to be read. */
+static bool go_on(struct exchange *exchange)
 {
-	size_t count;
+	if (!exchange->paused)
+		return false;
+	exchange->paused = false;
+	curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
+	return true;
+}
 
-	while (!has_bytes(exchange) && !exchange->done) {
-		if (exchange->paused) {
-			exchange->paused = false;
-			curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
-			continue;
-		}
-		if (exchange_turn(exchange, err) < 0)
-			return -1;
-	}
-	if (!has_bytes(exchange))
-		return exchange_check(exchange, err);
-	count = exchange->received_end - exchange->received_start;
+static size_t take_received(struct exchange *exchange, void *data, size_t size)
+{
+	size_t count = exchange->received_end - exchange->received_start;
+
 	if (count > size)
 		count = size;
 	memcpy(data, exchange->received + exchange->received_start, count);
 	exchange->received_start += count;
-	return (ssize_t)count;
+	return count;
+}
+
+ssize_t exchange_read(struct exchange *exchange, void *data, size_t size, struct error **err)
+{
+	while (!has_bytes(exchange) && !exchange->done)
+		if (!go_on(exchange) && exchange_turn(exchange, err) < 0)
+			return -1;
+	if (!has_bytes(exchange))
+		return exchange_check(exchange, err);
+	return (ssize_t)take_received(exchange, data, size);
+}
+
+ssize_t exchange_read_now(struct exchange *exchange, void *data, size_t size, bool *ended,
+			  struct error **err)
+{
+	*ended = false;
+	if (!has_bytes(exchange) && !exchange->done) {
+		go_on(exchange);
+		if (transport_drive(exchange->transport, err) < 0)
+			return -1;
+	}
+	if (has_bytes(exchange))
+		return (ssize_t)take_received(exchange, data, size);
+	*ended = exchange->done;
+	return exchange->done ? exchange_check(exchange, err) : 0;
+}
+
+int transport_wait(struct transport *transport, int timeout_ms, struct error **err)
+{
+	if (transport_poll(transport, timeout_ms < TURN_MS ? timeout_ms : TURN_MS, err) < 0)
+		return -1;
+	return transport_drive(transport, err);
 }
 
 /* ---- bare connections ---- */
@@ -618,6 +666,17 @@ int connection_wait(struct connection *connection, bool write, int timeout_ms, s
 		if (!wait_ms)
 			return 0;
 	}
+}
+
+int connection_wait_with(struct connection *connection, int fd, int timeout_ms, struct error **err)
+{
+	struct pollfd items[] = {{connection->fd, POLLIN, 0}, {fd, POLLIN, 0}};
+
+	if (cancelled(connection->cancel))
+		return cancel_error(err);
+	if (poll(items, 2, timeout_ms < TURN_MS ? timeout_ms : TURN_MS) <= 0)
+		return cancelled(connection->cancel) ? cancel_error(err) : 0;
+	return items[1].revents != 0;
 }
 
 int connection_shutdown(struct connection *connection)

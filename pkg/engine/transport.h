@@ -66,6 +66,17 @@ const char *exchange_header(struct exchange *exchange, const char *name);
 /* exchange_read(exchange, data, size, err): The next bytes of the body, 0 at its end, -1. */
 ssize_t exchange_read(struct exchange *exchange, void *data, size_t size, struct error **err);
 
+/*
+ * exchange_read_now(exchange, data, size, ended, err):
+ * What is there without waiting for it: bytes, 0 where there are none yet, or 0 with *ended at the end
+ * of the body, -1. For who reads several at once; transport_wait() waits for any of them.
+ */
+ssize_t exchange_read_now(struct exchange *exchange, void *data, size_t size, bool *ended,
+			  struct error **err);
+
+/* transport_wait(transport, timeout_ms, err): Until something may have come for an open exchange, or that time has passed. 0, -1 cancelled. */
+int transport_wait(struct transport *transport, int timeout_ms, struct error **err);
+
 /* A bare connection, TLS included, for streams that leave HTTP. */
 struct connection;
 
@@ -91,6 +102,12 @@ ssize_t connection_receive(struct connection *connection, void *data, size_t siz
  * -1 with ERROR_CANCELLED.
  */
 int connection_wait(struct connection *connection, bool write, int timeout_ms, struct error **err);
+
+/*
+ * connection_wait_with(connection, fd, timeout_ms, err):
+ * Until it, or ${fd} (-1: none), can be read: 1 where the latter can, 0, -1 with ERROR_CANCELLED.
+ */
+int connection_wait_with(struct connection *connection, int fd, int timeout_ms, struct error **err);
 
 /* connection_shutdown(connection): No more will be sent; 0 or -1. */
 int connection_shutdown(struct connection *connection);

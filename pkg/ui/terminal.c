@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "base/text.h"
 
 size_t terminal_width(int fd)
@@ -47,6 +49,8 @@ const char *colour_on(enum colour colour, bool enabled)
 		[COLOUR_NONE] = "",	      [COLOUR_BOLD] = "\033[1m",
 		[COLOUR_FAINT] = "\033[2m",   [COLOUR_RED] = "\033[1;31m",
 		[COLOUR_YELLOW] = "\033[33m", [COLOUR_GREEN] = "\033[32m",
+		[COLOUR_BLUE] = "\033[34m",   [COLOUR_MAGENTA] = "\033[35m",
+		[COLOUR_CYAN] = "\033[36m",
 	};
 
 	return enabled ? sequences[colour] : "";
@@ -55,4 +59,45 @@ const char *colour_on(enum colour colour, bool enabled)
 const char *colour_off(enum colour colour, bool enabled)
 {
 	return enabled && colour != COLOUR_NONE ? "\033[0m" : "";
+}
+
+bool terminal_size(int fd, unsigned *columns, unsigned *rows)
+{
+	struct winsize size;
+
+	if (ioctl(fd, TIOCGWINSZ, &size) != 0 || !size.ws_col || !size.ws_row)
+		return false;
+	*columns = size.ws_col;
+	*rows = size.ws_row;
+	return true;
+}
+
+struct terminal_mode {
+	int fd;
+	struct termios before;
+};
+
+struct terminal_mode *terminal_make_raw(int fd)
+{
+	struct terminal_mode *mode;
+	struct termios raw;
+
+	if (tcgetattr(fd, &raw) < 0)
+		return NULL;
+	mode = memory_zalloc(sizeof(*mode));
+	mode->fd = fd;
+	mode->before = raw;
+	cfmakeraw(&raw);
+	if (tcsetattr(fd, TCSADRAIN, &raw) == 0)
+		return mode;
+	free(mode);
+	return NULL;
+}
+
+void terminal_restore(struct terminal_mode *mode)
+{
+	if (!mode)
+		return;
+	tcsetattr(mode->fd, TCSADRAIN, &mode->before);
+	free(mode);
 }
