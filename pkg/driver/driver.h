@@ -143,4 +143,13 @@ int driver_wait_ready(struct engine *engine, const char *id, const struct driver
 void driver_client(struct engine *engine, const char *id, const struct driver_match *match,
 		   struct string_list *arguments);
 
+/*
+ * driver_shell(engine, id, match, arguments, environment, err):
+ * The client for another container in this one's network: its words, and "NAME=value" of its environment,
+ * where the secrets are; appended to both lists. ERROR_UNSUPPORTED: the driver has none ("client.shell").
+ */
+int driver_shell(struct engine *engine, const char *id, const struct driver_match *match,
+		 struct string_list *arguments, struct string_list *environment,
+		 struct error **err);
+
 #endif

@@ -197,6 +197,7 @@ int check_ready(const struct parser *parser, const struct json *item, const char
 int check_client(const struct parser *parser, const struct json *item, const char *path)
 {
 	static const struct member members[] = {{"arguments", check_arguments, true},
+						{"shell", check_ready, false},
 						{NULL, NULL, false}};
 
 	return check_members(parser, item, path, members);

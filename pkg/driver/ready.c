@@ -232,3 +232,33 @@ void driver_client(struct engine *engine, const char *id, const struct driver_ma
 	}
 	values_release(&values);
 }
+
+int driver_shell(struct engine *engine, const char *id, const struct driver_match *match,
+		 struct string_list *arguments, struct string_list *environment, struct error **err)
+{
+	const struct json *commands =
+		match->driver ? json_path(match->driver->definition, "client", "shell", "any")
+			      : NULL;
+	struct values values;
+	bool found = false;
+
+	if (!commands)
+		return error_set(err, ERROR_UNSUPPORTED, "%s%sno client is known",
+				 match->driver ? match->driver->name : "",
+				 match->driver ? ": " : "no driver fits, so ");
+	if (values_open(&values, engine, id, match->driver->definition, err) < 0)
+		return -1;
+	values_borrow(&values, match->lender);
+	json_for_each(command, commands) {
+		if (!command_needs_are_there(&values, command) ||
+		    !command_expand_arguments(&values, command, arguments))
+			continue;
+		command_expand_environment(&values, command, environment);
+		found = true;
+		break;
+	}
+	values_release(&values);
+	return found ? 0
+		     : error_set(err, ERROR_UNSUPPORTED, "%s: what its client needs is not known",
+				 match->driver->name);
+}
