@@ -2,6 +2,7 @@
  * The measure job, for dry runs: the sizes that a capture would find. It writes nothing.
  */
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/memory.h"
 #include "capture_job.h"
@@ -9,7 +10,26 @@
 #include "job.h"
 #include "layer.h"
 
-static const char measure_members[] = "operation trees container own agent_path min_free failpoint";
+static const char measure_members[] =
+	"operation trees container own agent_path min_free spaces failpoint";
+
+/* Of each path in "spaces", in this order, what its file system has and has left; {}: it does not tell. */
+static void measure_spaces(const struct json *job, struct json *done)
+{
+	struct json *list = json_set_array(done, "spaces");
+
+	json_for_each(path, json_get(job, "spaces")) {
+		struct json *entry = json_add_object(list);
+		struct statvfs space;
+
+		if (statvfs(json_string_or(path, NULL, ""), &space) < 0)
+			continue;
+		json_set_int(entry, "size", (int64_t)((uint64_t)space.f_blocks * space.f_frsize));
+		json_set_int(entry, "free", (int64_t)((uint64_t)space.f_bavail * space.f_frsize));
+		json_set_int(entry, "files", (int64_t)space.f_files);
+		json_set_int(entry, "free_files", (int64_t)space.f_favail);
+	}
+}
 
 static int run_measure(struct capture_job *state, struct error **err)
 {
@@ -70,6 +90,7 @@ static int run_measure(struct capture_job *state, struct error **err)
 	json_set_int(own, "files", (int64_t)totals.files);
 	json_set_int(own, "bytes", (int64_t)totals.bytes);
 	json_set_int(done, "free", (int64_t)available);
+	measure_spaces(state->job, done);
 	channel_send(WIRE_DONE, done);
 	return 0;
 }
