@@ -90,7 +90,8 @@ extern const struct option create_options_table[], run_options_table[], replace_
 	reset_options_table[], undo_options_table[], describe_options_table[],
 	prune_options_table[], diff_options_table[], cp_options_table[], push_options_table[],
 	pull_options_table[], ls_options_table[], show_options_table[], dump_options_table[],
-	load_options_table[];
+	load_options_table[], up_options_table[], stop_options_table[], logs_options_table[],
+	debug_options_table[];
 
 VERB(verb_create);
 VERB(verb_ps);
@@ -113,12 +114,18 @@ VERB(verb_replace);
 VERB(verb_undo);
 VERB(verb_dump);
 VERB(verb_load);
+VERB(verb_up);
 VERB(verb_drivers);
 VERB(verb_doctor);
 VERB(verb_cancel);
 VERB(verb_version);
 int verb_pin_run(struct command *command, struct json **result, struct error **err);
 int verb_unpin_run(struct command *command, struct json **result, struct error **err);
+int verb_stop_run(struct command *command, struct json **result, struct error **err);
+int verb_restart_run(struct command *command, struct json **result, struct error **err);
+int verb_logs_run(struct command *command, struct json **result, struct error **err);
+int verb_debug_run(struct command *command, struct json **result, struct error **err);
+int verb_shell_run(struct command *command, struct json **result, struct error **err);
 int verb_cat_run(struct command *command, struct json **result, struct error **err);
 int verb_restore_run(struct command *command, struct json **result, struct error **err);
 int verb_help_run(struct command *command, struct json **result, struct error **err);

@@ -156,3 +156,48 @@ const struct example drivers_examples[] = {
 	{"sidesnap drivers test postgres db", "whether it does in db what it says"},
 	{0},
 };
+
+const struct example up_examples[] = {
+	{"sidesnap up -p shop", "the whole project, databases first"},
+	{"docker-compose exec -T sidesnap sidesnap up web", "web and what it depends on"},
+	{0},
+};
+
+const struct example stop_examples[] = {
+	{"sidesnap stop -p shop", "databases last"},
+	{"sidesnap stop -p shop web -t 60s", "one service, with a minute to end"},
+	{0},
+};
+
+const struct example restart_examples[] = {
+	{"sidesnap restart -p shop db", "db, and what lives in its network"},
+	{0},
+};
+
+const struct example logs_examples[] = {
+	{"sidesnap logs -p shop -f", "all services, as they go on"},
+	{"sidesnap logs -p shop --since 10m --grep 'ERROR|FATAL'", "what went wrong lately"},
+	{"sidesnap logs db web --tail 100", "of two services of the sidecar's project"},
+	{0},
+};
+
+const struct example shell_examples[] = {
+	{"sidesnap shell db", "psql, redis-cli, ... as the service needs it"},
+	{"echo 'select 1' | sidesnap shell db", "statements from a pipe"},
+	{"sidesnap shell db -- -c 'select now()'", "arguments for the client"},
+	{0},
+};
+
+const struct example debug_examples[] = {
+	{"sidesnap debug web", "a shell where web would run, also when it crashes"},
+	{"sidesnap debug db --snapshot", "the same on a snapshot of its volumes"},
+	{"sidesnap debug db --snapshot --entrypoint postgres -- --single -D /var/lib/postgresql/data",
+	 "another program, with arguments"},
+	{0},
+};
+
+const struct example doctor_examples[] = {
+	{"sidesnap doctor", "after a machine or an engine went down"},
+	{"sidesnap doctor -p shop", "what is wrong with the services of shop"},
+	{0},
+};

@@ -78,6 +78,13 @@ static const struct argument driver_arguments[] = {
 	{.name = "NAME", .optional = true, .completion = COMPLETE_DRIVERS},
 	{.name = "CONTAINER", .optional = true, .completion = COMPLETE_TARGETS},
 	{0}};
+static const struct argument optional_services[] = {
+	{.name = "SERVICE", .optional = true, .repeated = true, .completion = COMPLETE_TARGETS},
+	{0}};
+static const struct argument optional_names[] = {
+	{.name = "NAME", .optional = true, .repeated = true, .completion = COMPLETE_TARGETS}, {0}};
+static const struct argument target_and_arguments[] = {
+	ARGUMENT_TARGET, {.name = "ARGUMENT", .optional = true, .repeated = true}, {0}};
 static const struct argument anything[] = {{.name = "WORD", .optional = true, .repeated = true},
 					   {0}};
 static const struct argument optional_verb[] = {
@@ -509,6 +516,101 @@ const struct verb verbs[] = {
 		 "11 when all is restored, but what is to follow (the driver's finish, --finish) failed.",
 	 .run = verb_undo_run,
 	 .print = verb_undo_print},
+	{.name = "up",
+	 .summary = "start the containers of a compose project in order",
+	 .description =
+		 "Containers that exist, of the project of -p or of the sidecar's own; no compose file "
+		 "is needed. Those of the SERVICEs with all that they depend on, or all. Each is "
+		 "started when what it depends on is as `depends_on` asks, or, where nobody told, "
+		 "when that is ready. In the end all must be ready: by their health check, else as "
+		 "their driver says, else by staying up for two seconds. What runs already, or "
+		 "was a job and has ended well, is left alone.\n\n"
+		 "What depends on what is told by the labels of compose v2; of older ones by the compose files that "
+		 "their labels name, where they can be read from here, else by links alone.",
+	 .arguments = optional_services,
+	 .options = up_options_table,
+	 .examples = up_examples,
+	 .exit_notes =
+		 "2 when one does not get ready: its last log lines are in the message, and what was "
+		 "started stays; 4 when there is no such project or service; 6 when one is paused; "
+		 "9 when a reset works on one.",
+	 .run = verb_up_run,
+	 .print = verb_up_print},
+	{.name = "stop",
+	 .summary = "stop the containers of a compose project in reverse order",
+	 .description =
+		 "Who depends on others is stopped before them. Of the SERVICEs only, or all of the "
+		 "project of -p or of the sidecar's own. The sidecar itself is left alone.",
+	 .arguments = optional_services,
+	 .options = stop_options_table,
+	 .examples = stop_examples,
+	 .exit_notes = "4 when there is no such project or service.",
+	 .run = verb_stop_run,
+	 .print = verb_up_print},
+	{.name = "restart",
+	 .summary = "stop and start the containers of a compose project in order",
+	 .description =
+		 "`stop` and `up` in one. Containers that live in the network, process or IPC namespace "
+		 "of one that is started anew are started anew, too: they would have lost it.",
+	 .arguments = optional_services,
+	 .options = up_options_table,
+	 .examples = restart_examples,
+	 .exit_notes = "as of up.",
+	 .run = verb_restart_run,
+	 .print = verb_up_print},
+	{.name = "logs",
+	 .summary = "show the logs of a compose project as one",
+	 .description =
+		 "The lines of all containers in the order of their times, each behind its service. "
+		 "NAMEs are services of the project or any containers; none means all of the project. "
+		 "Control characters are escaped, colours taken out; with --json there is an object a "
+		 "line.\n\n"
+		 "With --follow it goes on: containers that are started again or made anew are "
+		 "followed on, and those that are new in the project are taken in. It ends when "
+		 "none of them runs any more, or by Ctrl-C.",
+	 .arguments = optional_names,
+	 .options = logs_options_table,
+	 .examples = logs_examples,
+	 .exit_notes = "4 when there is no such project, service or container.",
+	 .run = verb_logs_run},
+	{.name = "shell",
+	 .summary = "open the client of the database in a container",
+	 .description =
+		 "Runs the database's own client, of the version of its server, in a temporary "
+		 "container from TARGET's own image, in TARGET's network and without its volumes. "
+		 "User and password are found as the image documents them, and reach the client by its "
+		 "environment only. On a terminal it is interactive; statements may come from a "
+		 "pipe as well. ARGUMENTs are added to those of the client; put -- before them where "
+		 "the first begins with a dash. The container is removed at the end, and has no "
+		 "log.",
+	 .arguments = target_and_arguments,
+	 .examples = shell_examples,
+	 .exit_notes =
+		 "that of the client; 10 when no driver names a client for that, or the image has "
+		 "none.",
+	 .takes_command = true,
+	 .run = verb_shell_run},
+	{.name = "debug",
+	 .summary = "run a throw-away copy of a container with another program",
+	 .description =
+		 "The same image, mounts, networks, variables, user and limits, with a shell that is in "
+		 "the image, or with --entrypoint; also of a container that crashes when it starts. "
+		 "Words behind TARGET are arguments of that program. What can be there only once is "
+		 "not copied: the name, published ports, addresses, names in networks, compose's labels. "
+		 "Changes of the container's own files are not in the copy, but with --snapshot. "
+		 "The copy is removed at the end.\n\n"
+		 "With --snapshot the copy works on a snapshot of the volumes, restored to new ones that are removed "
+		 "at the end; what is not captured, as bind mounts, is mounted read-only. On a "
+		 "terminal that is offered where volumes could be written to. Without it, and while TARGET runs, "
+		 "they are shared with it only after --yes.",
+	 .arguments = target_and_arguments,
+	 .options = debug_options_table,
+	 .examples = debug_examples,
+	 .exit_notes =
+		 "that of the program; 6 when TARGET runs and its volumes would be written to by "
+		 "both; 10 when there is no shell in the image, or no such program.",
+	 .takes_command = true,
+	 .run = verb_debug_run},
 	{.name = "drivers",
 	 .summary = "list what is known of databases, show it, or try it",
 	 .description =
@@ -576,16 +678,23 @@ const struct verb verbs[] = {
 	 .exit_notes = "3 always.",
 	 .run = verb_restore_run},
 	{.name = "doctor",
-	 .summary = "repair what a killed run left behind",
+	 .summary = "repair what a killed run left behind, or check a compose project",
 	 .description =
 		 "Thaws containers that a killed sidesnap left frozen, starts those it had "
 		 "stopped, brings an interrupted reset or replace to an end, removes its helper containers, "
 		 "and says what it did. The sidecar runs it at every start.\n\n"
 		 "Where snapshots are here, and the docker configuration of whoever runs it "
 		 "(`config.json` in DOCKER_CONFIG or ~/.docker) lets `docker system prune -a` remove "
-		 "them, a note says so. Not in a container: the configuration there is nobody's.",
+		 "them, a note says so. Not in a container: the configuration there is nobody's.\n\n"
+		 "With -p it checks the containers of that project instead, and changes nothing: those that keep "
+		 "being restarted, ended with an error or for want of memory, are unhealthy, run "
+		 "without what they depend on, live in a network of one that is gone, or "
+		 "whose image is gone or another by now; volumes whose file system is nearly "
+		 "full; an engine with another time than ours. Each finding says what to do.",
 	 .options = doctor_options,
-	 .exit_notes = "2 when something is left that a person must look at.",
+	 .examples = doctor_examples,
+	 .exit_notes = "2 when something is left that a person must look at, or with -p when "
+		       "there are findings.",
 	 .run = verb_doctor_run,
 	 .print = verb_doctor_print},
 	{.name = "cancel",
