@@ -282,7 +282,7 @@ static void numbers_of_arguments(void **state)
 		int count;
 		bool accepted;
 	} cases[] = {
-		{"create", 0, false}, {"create", 1, true},   {"create", 2, false},
+		{"cancel", 0, false}, {"cancel", 1, true},   {"cancel", 2, false},
 		{"ls", 0, true},      {"ls", 1, true},	     {"ls", 2, false},
 		{"rm", 0, false},     {"rm", 3, true},	     {"run", 0, false},
 		{"run", 4, true},     {"replace", 1, false}, {"doctor", 1, false},
