@@ -8,12 +8,14 @@ import time
 
 import pytest
 
+import test_influxdb as influxdb
 from conftest import Box
 from support import compose as programs
 from support.api import wait_for
 from support.cli import FAILED, NOT_FOUND, REFUSED, UNSUPPORTED, USAGE, Terminal
 
 PASSWORD = "pass word'%\"secret"
+WORD = "another-secret"
 
 # The order of names is not the one in which they start.
 STACK = """version: "2.4"
@@ -39,6 +41,9 @@ services:
     image: {busybox}
     command: ["sh", "-c", "echo 'job done'"]
     depends_on: [cache]
+  store:
+    image: {redis}
+    command: ["redis-server", "--requirepass", "{word}"]
   sidekick:
     image: {busybox}
     command: ["sh", "-c", "trap exit TERM; while :; do sleep 0.1; done"]
@@ -58,9 +63,9 @@ def stack(engine, images, tmp_path_factory):
     directory = str(tmp_path_factory.mktemp("stack"))
     made = programs.Compose(program, box.host, directory, box.name("s").replace("-", ""))
     made.box, made.sidesnap = box, box.sidesnap
-    names = {name: images(name) for name in ("postgres", "service", "busybox")}
+    names = {name: images(name) for name in ("postgres", "redis", "service", "busybox")}
     with open(os.path.join(directory, "compose.yml"), "w") as file:
-        file.write(STACK.format(password=PASSWORD.replace('"', '\\"'), **names))
+        file.write(STACK.format(password=PASSWORD.replace('"', '\\"'), word=WORD, **names))
     try:
         made("up", "-d")
         made.sidesnap("up", "-p", made.project)
@@ -94,15 +99,16 @@ def test_order_and_nothing_twice(stack):
     stopped = stack.sidesnap.json("stop", *p, "-t", "1s")
     order = [e["service"] for e in stopped["services"]]
     assert order.index("app") > order.index("job") > order.index("cache")
-    assert actions(stopped) == {"app": "stopped", "cache": "stopped", "db": "stopped", "job": "none", "sidekick": "stopped"}
+    running = ["app", "cache", "db", "sidekick", "store"]
+    assert actions(stopped) == {**dict.fromkeys(running, "stopped"), "job": "none"}
     assert set(actions(stack.sidesnap.json("stop", *p)).values()) == {"none"}
     up = stack.sidesnap.json("up", *p)
     # The job had ended well, so it is as app wants it.
-    assert actions(up) == {"app": "started", "cache": "started", "db": "started", "job": "none", "sidekick": "started"}
+    assert actions(up) == {**dict.fromkeys(running, "started"), "job": "none"}
     assert {e["state"] for e in up["services"] if e["service"] != "job"} == {"ready"}
     assert started(stack, "cache") < started(stack, "app") and started(stack, "db") < started(stack, "app")
     assert member(stack, "db").inspect()["State"]["Health"]["Status"] == "healthy"
-    before = {s: started(stack, s) for s in ("app", "cache", "db", "sidekick")}
+    before = {s: started(stack, s) for s in running}
     assert set(actions(stack.sidesnap.json("up", *p)).values()) == {"none"}
     assert before == {s: started(stack, s) for s in before}
 
@@ -248,6 +254,13 @@ def test_the_client_of_the_database(stack):
     assert out == rows
 
 
+def test_the_client_of_another_database(stack):
+    store = member(stack, "store").name
+    assert stack.sidesnap("shell", store, "--", "PING").out == "PONG\n"
+    assert stack.sidesnap("shell", store, input=b"SET k 'v w'\nGET k\n").out.splitlines() == ["OK", "v w"]
+    assert not scratch_left(stack)
+
+
 def test_a_shell_on_a_terminal(stack):
     terminal = Terminal(stack.sidesnap, "shell", member(stack, "db").name)
     try:
@@ -382,3 +395,22 @@ def test_what_is_wrong(stack):
     finally:
         for container in made:
             container.remove()
+
+
+# The last one: its box removes all that is on the engine.
+
+
+@pytest.mark.database
+@pytest.mark.parametrize(
+    "image, environment, words, answer",
+    [
+        ("mysql9", ["MYSQL_ROOT_PASSWORD=" + PASSWORD], ["-N", "-e", "select concat(6 * 7, user())"], "42root@"),
+        ("mariadb", ["MARIADB_ROOT_PASSWORD=" + PASSWORD], ["-N", "-e", "select concat(6 * 7, user())"], "42root@"),
+        ("clickhouse", [], ["--query", "SELECT 6 * 7"], "42"),
+        ("influxdb", influxdb.ENVIRONMENT, ["-execute", "SHOW USERS"], "boss"),
+    ],
+)
+def test_the_clients_of_others(box, image, environment, words, answer):
+    db = box.run("db", image, Env=environment)
+    wait_for(lambda: answer in box.sidesnap("shell", db.name, "--", *words, code=None).out, "an answer", 120, 1)
+    assert not box.engine.containers(label=["sidesnap.role=scratch"])
