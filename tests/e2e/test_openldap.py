@@ -8,6 +8,7 @@ from conftest import Box, booted
 from support import ldap, trees
 from support.api import wait_for
 from support.cli import FAILED
+from support.data_diff import assert_tried, differences
 from support.images import Images
 from support.servers import Writer, address, difference, move
 
@@ -188,3 +189,49 @@ def test_a_dump_is_both_databases_or_none(box, sidesnap, tmp_path):
     server.exec("mv /var/lib/ldap/data.mdb /var/lib/ldap/away")
     sidesnap.fails(FAILED, "dump", server.name, "-o", tmp_path / "other")
     assert [p.name for p in tmp_path.iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize("image", ["openldap", "openldap26"])
+def test_diff_data(box, sidesnap, image):
+    """Each value of each attribute; a password is seen to be another one, and not which."""
+    server = start(box, image, files=2000)
+    tags = [box.tag() for _ in range(3)]
+    sidesnap.create(server.name, tags[0])
+    sidesnap.create(server.name, tags[1])
+    assert sidesnap.json("diff", "--data", tags[0], tags[1], timeout=300)["same"] is True
+    admin = ["-x", "-D", f"cn=admin,{BASE}", "-w", PASSWORD]
+    server.exec(["ldapdelete", *admin, f"uid=u2,{BASE}"])
+    change = f"""dn: uid=u1,{BASE}
+changetype: modify
+replace: sn
+sn: Größer
+-
+add: mail
+mail: dritte@example.org
+-
+replace: userPassword
+userPassword: anderes
+-
+replace: description
+description: {'d' * 5000}
+"""
+    server.exec(["sh", "-c", 'printf %s "$CHANGE" | ldapmodify "$@"', "sh", *admin], env=["CHANGE=" + change])
+    name, attributes = f"uid=ü3,{BASE}", {"objectClass": ["account"], "uid": ["ü3"]}
+    client(server).add(name, attributes)
+    sidesnap.create(server.name, tags[2])
+    found, _ = differences(sidesnap, tags[1], tags[2])
+    assert {table for table, _ in found} == {"entries"}
+    gone = {key[1:] for (_, key), (before, now) in found.items() if key[0] == f"uid=u2,{BASE}" and now is None}
+    assert {("uid", "u2"), ("cn", "Jürgen 2 😀"), ("mail", "2@example.org")} < gone and len(gone) >= 8
+    new = {key[1:] for (_, key), (before, now) in found.items() if key[0] == name and before is None}
+    assert new == {("objectClass", "account"), ("uid", "ü3")}
+    of_one = {key[1:]: now is not None for (_, key), (_, now) in found.items() if key[0] == f"uid=u1,{BASE}"}
+    passwords = {key: there for key, there in of_one.items() if key[0] == "userPassword"}
+    assert sorted(passwords.values()) == [False, True]
+    assert all(key[1].startswith("one with fingerprint ") for key in passwords)
+    assert {key: there for key, there in of_one.items() if key[0] in ("sn", "mail")} == {
+        ("sn", "Groß 1"): False, ("sn", "Größer"): True, ("mail", "dritte@example.org"): True,
+    }
+    assert [there for key, there in of_one.items() if key[0] == "description"] == [True]
+    assert len(found) == len(gone) + len(new) + 6
+    assert_tried(sidesnap, "openldap", server.name)
