@@ -10,6 +10,7 @@ import pytest
 
 from conftest import Box, booted
 from support.api import wait_for
+from support.data_diff import assert_tried, differences
 from support.images import Images
 from support.servers import Writer, address, difference, move
 
@@ -164,3 +165,45 @@ def test_logical_and_load(box, sidesnap, server, tmp_path):
     Client(server).ask("DROP MEASUREMENT wetter")
     sidesnap("load", server.name, "-i", file, "--yes", "--no-safety", timeout=300)
     assert difference(dump(server)[:5], before) is None
+
+
+def test_diff_data(box, sidesnap):
+    """Points by time and tags, whatever shard they are in; text of any characters."""
+    server = ready(box.run("influx", "influxdb", None, [(box.volume("data"), "/var/lib/influxdb")], Env=["INFLUXDB_DB=shop"]))
+    client = Client(server)
+    client.write(point(number) for number in range(1, 3001))
+    client.write(['wetter,stadt=Köln,art=b temperatur=1,text="a\tb\\"c\\\\d\ne,",wahr=true 1600000000', "w x=1 5"])
+    client.write([f"viele,k={n} x={n} 1650000000" for n in range(100)])  # of one instant
+    client.ask('CREATE RETENTION POLICY "jahr" ON shop DURATION INF REPLICATION 1')
+    client.call("/write?db=shop&rp=jahr&precision=s", "mittel zahl=3i 1700000000")
+    tags = [box.tag() for _ in range(3)]
+    sidesnap.create(server.name, tags[0])
+    sidesnap.create(server.name, tags[1])
+    assert sidesnap.json("diff", "--data", tags[0], tags[1], timeout=300)["same"] is True
+    client.write(['wetter,stadt=Köln,art=b text="a\tb\\"c\\\\d\ne,😀" 1600000000'])
+    client.write(["viele,k=100 x=1 1650000000"])
+    client.call("/write?db=shop&rp=jahr&precision=s", "mittel zahl=4i 1700000000")
+    client.ask("DROP MEASUREMENT w")
+    client.ask('CREATE RETENTION POLICY "tag" ON shop DURATION 24h REPLICATION 1')
+    client.ask("CREATE USER anna WITH PASSWORD 'x'")
+    client.ask("GRANT READ ON shop TO anna")
+    sidesnap.create(server.name, tags[2])
+    found, _ = differences(sidesnap, tags[1], tags[2])
+    second = "000000000"
+    assert set(found) == {
+        ("autogen.wetter", ("1600000000" + second, "b", "Köln")),
+        ("autogen.viele", ("1650000000" + second, "100")),
+        ("jahr.mittel", ("1700000000" + second,)),
+        ("autogen.w", ("5" + second,)),
+        ("retention policies", ("tag",)), ("users", ("anna",)), ("grants", ("anna", "shop")),
+    }
+    assert found["autogen.wetter", ("1600000000" + second, "b", "Köln")] == (
+        {"text": 'a\tb"c\\d\ne,'}, {"text": 'a\tb"c\\d\ne,😀'},
+    )
+    assert found["autogen.viele", ("1650000000" + second, "100")] == (None, {"x": "1"})
+    assert found["jahr.mittel", ("1700000000" + second,)] == ({"zahl": "3"}, {"zahl": "4"})
+    assert found["autogen.w", ("5" + second,)] == ({"x": "1"}, None)
+    assert found["grants", ("anna", "shop")] == (None, {"privilege": "READ"})
+    # No dump has users.
+    client.ask("DROP USER anna")
+    assert_tried(sidesnap, "influxdb", server.name)
