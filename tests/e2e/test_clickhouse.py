@@ -7,6 +7,7 @@ import pytest
 
 from conftest import booted
 from support.api import wait_for
+from support.data_diff import assert_tried
 
 pytestmark = pytest.mark.database
 
@@ -115,3 +116,31 @@ def test_dump_load_and_logical_snapshot(box, sidesnap, db):
     sql(db, "CREATE MATERIALIZED VIEW shop.seen ENGINE = MergeTree ORDER BY n AS SELECT n FROM shop.log")
     result = sidesnap("dump", db.name, code=2)
     assert "materialized view" in result.err.lower() or "MaterializedView" in result.err, result
+
+
+def test_diff_data(box, sidesnap, db):
+    """Rows by what they hold, since no key of a table is unique; definitions."""
+    sql(db, "CREATE TABLE shop.types (a Array(String), f Float64, d Nullable(DateTime), t DateTime, e Enum8('ä' = 1), u UUID) ENGINE = Log")
+    sql(db, "INSERT INTO shop.types SELECT ['x', '\\'\\\\'], 0.1, NULL, toDateTime(0), 'ä', toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0') FROM numbers(3)")
+    sql(db, "CREATE DATABASE `we'ird`; CREATE VIEW shop.cheap AS SELECT n FROM shop.items; CREATE TABLE shop.gone (n UInt8) ENGINE = Log")
+    tags = [box.tag() for _ in range(3)]
+    sidesnap.create(db.name, tags[0])
+    sidesnap.create(db.name, tags[1])
+    same = sidesnap.json("diff", "--data", tags[0], tags[1], timeout=300)
+    assert same["same"] is True and same["skipped"] == 2, same
+    sql(db, "INSERT INTO shop.items (n, name) VALUES (7, 'ключ \\t☃\\n'), (7, 'ключ \\t☃\\n')")
+    sql(db, "INSERT INTO shop.types SELECT [], 1.5, now(), toDateTime(0), 'ä', toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0')")
+    sql(db, "INSERT INTO shop.log VALUES (1)")
+    sql(db, "DROP TABLE shop.gone; DROP TABLE shop.cheap")
+    sql(db, "CREATE VIEW shop.cheap AS SELECT n, name FROM shop.items")
+    sidesnap.create(db.name, tags[2])
+    result = sidesnap("diff", "--data", "--json", "--rows", "100", tags[1], tags[2], code=1, timeout=300).json()
+    shop = next(d for d in result["databases"] if d["name"] == "shop")
+    tables = {t["name"]: (t["state"], t["added"], t["removed"]) for t in shop["tables"] if t["state"] != "skipped"}
+    assert tables["items"] == ("changed", 2, 0) and tables["types"] == ("changed", 1, 0) and tables["log"] == ("changed", 1, 0)
+    assert tables["gone"][0] == "removed"
+    items = [{v["column"]: v["value"] for v in row["values"]} for row in result["rows"] if row["table"] == "items"]
+    assert items == 2 * [{"n": "7", "name": "ключ \t☃\n", "big": ""}]
+    assert {(o["name"], o["change"]) for o in shop["schema"]} == {("gone", "removed"), ("cheap", "changed")}
+    sql(db, "DROP DATABASE `we'ird`")
+    assert_tried(sidesnap, "clickhouse", db.name)
