@@ -244,12 +244,14 @@ static int append_fields(struct lines *lines, const struct line_rule *rule,
 	while (last && groups[last].rm_so < 0)
 		last--;
 	for (size_t i = 1; i <= last; i++) {
-		const char *data = lines->line.data + groups[i].rm_so;
-		size_t size = (size_t)(groups[i].rm_eo - groups[i].rm_so);
+		const char *data;
+		size_t size;
 		int result = 0;
 
 		if (groups[i].rm_so < 0)
 			continue;
+		data = lines->line.data + groups[i].rm_so;
+		size = (size_t)(groups[i].rm_eo - groups[i].rm_so);
 		if (i == last && rule->is_secret)
 			append_fingerprint(fields, data, size);
 		else if (i < last || rule->quoting == AS_TEXT)
