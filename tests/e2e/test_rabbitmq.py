@@ -10,6 +10,7 @@ import pytest
 from conftest import Box, booted
 from support import amqp
 from support.api import wait_for
+from support.data_diff import assert_tried, differences
 from support.images import Images
 from support.servers import Writer, address, move
 
@@ -184,3 +185,53 @@ def test_definitions_logically(box, sidesnap, server, tmp_path):
     tool(server, "delete_user", "anna")
     sidesnap("load", server.name, "-i", file, "--yes", "--no-safety", timeout=300)
     assert definitions(server) == before
+
+
+@pytest.mark.parametrize("image", ["rabbitmq", "rabbitmq4"])
+def test_diff_data(box, sidesnap, image):
+    """Definitions, and how many messages each queue holds; a quorum queue is asked itself."""
+    server = ready(box.run("mq", image, mounts=[(box.volume("data"), "/var/lib/rabbitmq")]))
+    for words in (
+        ["add_vhost", "shop"],
+        ["add_user", "anna", "pässwört"],
+        ["set_permissions", "-p", "shop", "anna", ".*", ".*", ".*"],
+        ["set_policy", "-p", "shop", "kürz", "^short\\.", '{"max-length":3}'],
+    ):
+        tool(server, *words)
+    filler = client(server)
+    for name, arguments in QUEUES.items():
+        filler.declare(name, **arguments)
+        filler.send(name, [body(number) for number in range(1, 101)])
+    filler.close()
+    tags = [box.tag() for _ in range(3)]
+    sidesnap.create(server.name, tags[0])
+    sidesnap.create(server.name, tags[1])
+    assert sidesnap.json("diff", "--data", tags[0], tags[1], timeout=600)["same"] is True
+    tool(server, "set_policy", "-p", "shop", "kürz", "^short\\.", '{"max-length":4}')
+    tool(server, "change_password", "anna", "neu")
+    tool(server, "add_user", "berta", "x")
+    filler = amqp.Client(address(server), "anna", "neu", "shop")
+    filler.declare("schlänge")
+    filler.drain("plain", 30)
+    filler.send("quorum", [b"one more"])
+    filler.close()
+    wait_for(lambda: not tool(server, "list_connections", "pid").strip().count("<"), "nobody is connected", 30)
+    sidesnap.create(server.name, tags[2])
+    found, _ = differences(sidesnap, tags[1], tags[2])
+    found = {key: change for (_, key), change in found.items()}
+    assert set(found) == {
+        ("policies", "shop", "kürz"), ("users", "", "anna"), ("users", "", "berta"),
+        ("queues", "shop", "plain"), ("queues", "shop", "quorum"), ("queues", "shop", "schlänge"),
+    }
+    policies = [json.loads(side["settings"])["definition"] for side in found["policies", "shop", "kürz"]]
+    assert policies == [{"max-length": 3}, {"max-length": 4}]
+    passwords = [json.loads(side["settings"])["password"] for side in found["users", "", "anna"]]
+    assert passwords[0] != passwords[1] and all(p.startswith("one with fingerprint ") for p in passwords)
+    assert found["users", "", "berta"][0] is None
+    assert found["queues", "shop", "plain"] == ({"messages": "100"}, {"messages": "70"})
+    assert found["queues", "shop", "quorum"] == ({"messages": "100"}, {"messages": "101"})
+    assert found["queues", "shop", "schlänge"][1]["messages"] == "0"
+    # The dump has no messages: its load is only the same where there are none.
+    tool(server, "purge_queue", "-p", "shop", "plain")
+    tool(server, "purge_queue", "-p", "shop", "quorum")
+    assert_tried(sidesnap, "rabbitmq", server.name)
