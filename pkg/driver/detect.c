@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/path.h"
+#include "driver/command.h"
 #include "driver/driver.h"
 #include "driver/override.h"
 #include "driver/refuse.h"
@@ -15,10 +16,14 @@
 
 #define LABEL_DRIVER "sidesnap.driver"
 
+#define ASK_TIMEOUT_MS 20000
+#define ANSWER_LIMIT 65536
+
 /*
  * What each kind of evidence weighs, and how much makes a database. An image's name is anybody's choice,
  * and the program is in images of clients too: either wants one clue more.
  */
+#define WEIGHT_PROOF 200
 #define WEIGHT_PROCESS 100
 #define WEIGHT_FILE 70
 #define WEIGHT_COMMAND 60
@@ -71,8 +76,9 @@ static bool image_fits(const struct evidence *evidence, const struct json *patte
 	return fits;
 }
 
-/* A word of the command, or of the script given to a shell, is the server. */
-static bool command_fits(const struct evidence *evidence, const struct json *names)
+/* A word of the command, or of the script given to a shell, is the server, by none of the names ${except}. */
+static bool command_fits(const struct evidence *evidence, const struct json *names,
+			 const struct json *except)
 {
 	static const char *const members[] = {"Entrypoint", "Cmd"};
 
@@ -84,7 +90,8 @@ static bool command_fits(const struct evidence *evidence, const struct json *nam
 			string_list_init(&words);
 			string_list_split(&words, json_string_or(item, NULL, ""), ' ');
 			for (size_t word = 0; word < words.count; word++)
-				fits = fits || word_name_is(words.items[word], names);
+				fits = fits || (word_name_is(words.items[word], names) &&
+						!word_name_is(words.items[word], except));
 			string_list_release(&words);
 			if (fits)
 				return true;
@@ -124,10 +131,12 @@ static bool mount_fits(const struct evidence *evidence, const struct json *patte
 	return false;
 }
 
-static bool server_runs(const struct evidence *evidence, const struct json *detect)
+static bool server_runs(const struct evidence *evidence, const struct json *detect,
+			const struct json *except)
 {
 	for (size_t i = 0; i < evidence->processes.count; i++)
-		if (process_is_server(evidence->processes.items[i], detect))
+		if (process_is_server(evidence->processes.items[i], detect) &&
+		    !process_name_is(evidence->processes.items[i], except))
 			return true;
 	return false;
 }
@@ -206,6 +215,50 @@ static bool file_fits(const struct evidence *evidence, const struct driver *driv
 	return fits;
 }
 
+/* ---- servers that are called as those of another database ---- */
+
+static bool command_proves(const struct evidence *evidence, const struct driver *driver,
+			   const struct json *commands)
+{
+	CLEANUP(buffer_release) struct buffer output;
+	enum command_result result = COMMAND_SKIPPED;
+	struct values values;
+
+	buffer_init(&output, ANSWER_LIMIT);
+	if (!evidence->engine || !evidence->processes.count)
+		return false;
+	values_from(&values, evidence->inspect, evidence->top, driver->definition);
+	values.engine = evidence->engine;
+	values.id = json_string(evidence->inspect, "Id");
+	json_for_each(command, commands)
+		if (result != COMMAND_OK)
+			result = command_run(&values, command, ASK_TIMEOUT_MS, &output, NULL);
+	values_release(&values);
+	return result == COMMAND_OK;
+}
+
+static bool is_proven(const struct evidence *evidence, const struct driver *driver,
+		      const struct json *shared)
+{
+	unsigned places = PLACES_MAX;
+
+	return variable_fits(evidence, json_get(shared, "variables")) ||
+	       command_proves(evidence, driver, json_get(shared, "any")) ||
+	       (may_look_inside(evidence) &&
+		file_fits(evidence, driver, json_get(shared, "files"), &places));
+}
+
+/* Whether what runs, or what the command says, is the server by names alone that are not its own. */
+static bool is_called_as_another(const struct evidence *evidence, const struct json *detect,
+				 const struct json *names)
+{
+	const struct json *commands = json_get(detect, "commands");
+
+	if (evidence->processes.count)
+		return server_runs(evidence, detect, NULL) && !server_runs(evidence, detect, names);
+	return command_fits(evidence, commands, NULL) && !command_fits(evidence, commands, names);
+}
+
 static unsigned weigh_inside(const struct evidence *evidence, const struct driver *driver)
 {
 	const struct json *detect = json_get(driver->definition, "detect");
@@ -221,11 +274,17 @@ static unsigned weigh_inside(const struct evidence *evidence, const struct drive
 static unsigned weigh(const struct evidence *evidence, const struct driver *driver)
 {
 	const struct json *detect = json_get(driver->definition, "detect");
+	const struct json *shared = json_get(detect, "shared"), *except = json_get(shared, "names");
 	unsigned strong = 0, weak = 0;
 
-	if (server_runs(evidence, detect))
+	if (shared && is_called_as_another(evidence, detect, except) &&
+	    is_proven(evidence, driver, shared)) {
+		strong += WEIGHT_PROOF;
+		except = NULL;
+	}
+	if (server_runs(evidence, detect, except))
 		strong += WEIGHT_PROCESS;
-	if (command_fits(evidence, json_get(detect, "commands")))
+	if (command_fits(evidence, json_get(detect, "commands"), except))
 		strong += WEIGHT_COMMAND;
 	if (image_fits(evidence, json_get(detect, "images")))
 		strong += WEIGHT_IMAGE;
@@ -303,7 +362,7 @@ static void apply(const struct evidence *evidence, struct driver *driver,
 	/* What a label says is meant for whatever runs. */
 	match->idle = evidence->processes.count > 0 &&
 		      strcmp(driver->name, DRIVER_OF_LABELS) != 0 &&
-		      !server_runs(evidence, json_get(definition, "detect"));
+		      !server_runs(evidence, json_get(definition, "detect"), NULL);
 }
 
 /* The best of those that weigh enough; *doubt: of those that cannot be read one that may be meant. */

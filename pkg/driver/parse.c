@@ -86,18 +86,6 @@ static int check_state_values(const struct parser *parser, const struct json *ob
 	return check_each(parser, object, path, check_template);
 }
 
-static int check_detect(const struct parser *parser, const struct json *item, const char *path)
-{
-	static const struct member members[] = {
-		{"images", check_strings, false},	   {"processes", check_strings, false},
-		{"arguments", check_strings, false},	   {"commands", check_strings, false},
-		{"executables", check_executables, false}, {"files", check_templates, false},
-		{"variables", check_strings, false},	   {"ports", check_strings, false},
-		{"mounts", check_strings, false},	   {NULL, NULL, false}};
-
-	return check_members(parser, item, path, members);
-}
-
 static int check_when(const struct parser *parser, const struct json *item, const char *path)
 {
 	static const struct member members[] = {{"options", check_strings, false},
@@ -159,6 +147,35 @@ static int check_any(const struct parser *parser, const struct json *list, const
 	if (json_count(list) == 0)
 		return check_failed(parser, path, "must hold at least one command");
 	return check_list(parser, list, path, check_command);
+}
+
+/* What proves whose server it is that runs by a name of another's, too. */
+static int check_shared(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const struct member members[] = {{"names", check_strings, true},
+						{"variables", check_strings, false},
+						{"files", check_templates, false},
+						{"any", check_any, false},
+						{NULL, NULL, false}};
+
+	return check_members(parser, item, path, members);
+}
+
+static int check_detect(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const struct member members[] = {{"images", check_strings, false},
+						{"processes", check_strings, false},
+						{"arguments", check_strings, false},
+						{"commands", check_strings, false},
+						{"executables", check_executables, false},
+						{"files", check_templates, false},
+						{"variables", check_strings, false},
+						{"ports", check_strings, false},
+						{"mounts", check_strings, false},
+						{"shared", check_shared, false},
+						{NULL, NULL, false}};
+
+	return check_members(parser, item, path, members);
 }
 
 static int check_step(const struct parser *parser, const struct json *item, const char *path)

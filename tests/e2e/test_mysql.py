@@ -233,6 +233,22 @@ def test_detection(server, made):
     client.remove()
 
 
+@pytest.mark.database
+def test_mariadb_as_mysqld(box, sidesnap):
+    """By the name that both servers have, and with variables of either: its program and its data tell."""
+    mariadb = Server("mariadb")
+    env = [f"MYSQL_{given}" for given in (f"ROOT_PASSWORD={PASSWORD}", "INITDB_SKIP_TZINFO=1")]
+    db = mariadb.start(box, mounts=[(box.volume("data"), "/var/lib/mysql")], command=["mysqld"], env=env)
+    assert db.exec("cat /proc/1/comm").strip() == "mysqld"
+    mariadb.run(db, "create database shop; create table shop.item as select 7 n")
+    tag = box.tag()
+    assert sidesnap.create(db.name, tag, "--logical")["driver"] == "mariadb"
+    copy = mariadb.ready(box.boot("copy", tag, wait=False, Env=env))
+    assert mariadb.sql(copy, "select n from shop.item") == "7"
+    db.stop(30)
+    assert sidesnap.create(db.name, box.tag())["driver"] == "mariadb"
+
+
 def test_secrets_are_nowhere(server, made):
     """The copy has all that the server had, accounts with their passwords too, and the image knows none of them."""
     box, sidesnap = made.box, made.box.sidesnap

@@ -9,6 +9,10 @@
 static const char *processes, *const *files;
 static volatile int looked;
 
+/* What a command that is run in it prints; NULL: none is run. */
+static const char *said;
+static volatile int asked;
+
 static bool has_file(const char *request)
 {
 	const char *path = strstr(request, "path=");
@@ -23,9 +27,34 @@ static bool has_file(const char *request)
 	return false;
 }
 
+/* The three requests of an exec that ends with 0. */
+static bool answer_exec(int fd, const char *request)
+{
+	char frame[8] = {1};
+
+	assert_non_null(said);
+	server_body(fd, request, NULL);
+	if (strstr(request, "POST /v1.41/containers/c/exec ")) {
+		asked++;
+		return server_answer(fd, "201 Created", "{\"Id\":\"e1\"}");
+	}
+	if (strstr(request, "GET /v1.41/exec/e1/json "))
+		return server_answer(fd, "200 OK", "{\"Running\":false,\"ExitCode\":0}");
+	assert_non_null(strstr(request, "POST /v1.41/exec/e1/start "));
+	server_text(fd, "HTTP/1.1 101 UPGRADED\r\nContent-Type: "
+			"application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\n"
+			"Upgrade: tcp\r\n\r\n");
+	frame[7] = (char)strlen(said);
+	server_send(fd, frame, sizeof(frame));
+	server_text(fd, said);
+	return false;
+}
+
 static bool answer(struct server *server, int fd, const char *request)
 {
 	(void)server;
+	if (strstr(request, "/exec"))
+		return answer_exec(fd, request);
 	if (strstr(request, "/containers/c/top")) {
 		cleanup_free char *body = memory_printf(
 			"{\"Titles\":[\"PID\",\"UID\",\"CMD\"],\"Processes\":[%s]}", processes);
@@ -53,7 +82,7 @@ static void check(const char *config, const char *expected, bool idle)
 	struct server server;
 	struct engine *engine;
 
-	looked = 0;
+	looked = asked = 0;
 	server_start(&server, answer);
 	engine = server_engine(&server);
 	if (driver_detect(engine, inspect, NULL, &match, &error) < 0)
@@ -69,6 +98,7 @@ static void check(const char *config, const char *expected, bool idle)
 static void runs(const char *line)
 {
 	files = NULL;
+	said = NULL;
 	processes = line;
 }
 
@@ -180,6 +210,42 @@ static void test_a_word_of_the_command_line(void **state)
 	rmdir(directory);
 }
 
+#define ROOT_PASSWORD "\"Env\":[\"MYSQL_ROOT_PASSWORD=x\"],\"ExposedPorts\":{\"3306/tcp\":{}}"
+
+/* Both servers run as mysqld: whose it is tells what the image says, the program, or the data. */
+static void test_mysqld_of_mariadb(void **state)
+{
+	static const char *const mariadb[] = {"/srv/aria_log_control", NULL};
+	static const char *const mysql[] = {"/srv/mysql.ibd", NULL};
+
+	(void)state;
+	runs("[\"1\",\"0\",\"mysqld --datadir=/srv\"]");
+	said = "mysqld  Ver 10.5.23-MariaDB-1:10.5.23 for debian-linux-gnu on x86_64\n";
+	check("\"Config\":{\"Image\":\"own\"," ROOT_PASSWORD "}", "mariadb", false);
+	assert_int_equal(asked, 1);
+	said = "/usr/sbin/mysqld  Ver 8.4.7 for Linux on x86_64 (MySQL Community Server - GPL)\n";
+	check("\"Config\":{\"Image\":\"own\"," ROOT_PASSWORD "}", "mysql", false);
+	check("\"Config\":{\"Image\":\"mariadb\"," ROOT_PASSWORD "}", "mysql", false);
+	/* Told by the image, or by a name of its own: nothing is run. */
+	runs("[\"1\",\"0\",\"mysqld\"]");
+	check("\"Config\":{\"Image\":\"own/mysql\",\"Cmd\":[\"mysqld\"],\"Env\":["
+	      "\"MYSQL_ROOT_PASSWORD=x\",\"MARIADB_VERSION=1:10.5.23\"]}",
+	      "mariadb", false);
+	runs("[\"1\",\"0\",\"mariadbd\"]");
+	check("\"Config\":{\"Image\":\"own\"," ROOT_PASSWORD "}", "mariadb", false);
+	/* A client's container. */
+	runs("[\"1\",\"0\",\"sleep 100\"]");
+	check("\"Config\":{\"Image\":\"mysql\",\"Cmd\":[\"sleep\",\"100\"]}", "", false);
+	has(mariadb);
+	check("\"Config\":{\"Image\":\"own\",\"Cmd\":[\"mysqld\",\"--datadir=/srv\"]," ROOT_PASSWORD
+	      "}",
+	      "mariadb", false);
+	has(mysql);
+	check("\"Config\":{\"Image\":\"own\",\"Cmd\":[\"mysqld\",\"--datadir=/srv\"]," ROOT_PASSWORD
+	      "}",
+	      "mysql", false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +254,7 @@ int main(void)
 		cmocka_unit_test(test_the_image_alone),
 		cmocka_unit_test(test_a_stopped_one_is_looked_into),
 		cmocka_unit_test(test_a_word_of_the_command_line),
+		cmocka_unit_test(test_mysqld_of_mariadb),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
