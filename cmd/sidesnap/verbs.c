@@ -657,16 +657,18 @@ const struct verb verbs[] = {
 		 "The dump is read from standard input, from a file, or out of the logical snapshot REF. "
 		 "What it holds replaces what the server has of the same name. A safety "
 		 "snapshot of the container comes first, and `undo` returns to it. What does not "
-		 "begin as a dump of this database is refused before anything is touched. It is a "
-		 "success only when every statement succeeded and the dump was whole.\n\n"
+		 "begin as a dump of this database, or with --database as one of that NAME, is refused "
+		 "before anything is touched. It is a success only when "
+		 "every statement succeeded and the dump was whole.\n\n"
 		 "Who is connected should be stopped before: most servers do not replace a database "
 		 "that is in use.",
 	 .arguments = target_and_optional_reference,
 	 .options = load_options_table,
 	 .examples = load_examples,
 	 .exit_notes =
-		 "1 when the dump is not whole or no dump; 2 when a statement failed; 6 when the "
-		 "question is not answered; 10 when no driver can load into this container.",
+		 "1 when the dump is not whole or no dump; 2 when a statement failed; 3 when it is "
+		 "of another database than --database; 6 when the question is not "
+		 "answered; 10 when no driver can load into this container.",
 	 .run = verb_load_run,
 	 .print = verb_load_print},
 	{.name = "restore",

@@ -127,7 +127,7 @@ static bool fits(const struct proof *proof, const char *name, const char *text)
 
 	if (!pattern)
 		return true;
-	if (pattern_compile(&regex, pattern) != 0)
+	if (pattern_compile(&regex, pattern, REG_NOSUB) != 0)
 		return false;
 	result = regexec(&regex, text, 0, NULL, 0) == 0;
 	regfree(&regex);
@@ -143,6 +143,75 @@ int dump_check_start(const struct dump_check *check, struct error **err)
 		return 0;
 	return error_set(err, ERROR_DAMAGED,
 			 check->size ? "it does not begin as such a dump does" : "it is empty");
+}
+
+/* Without quotes around it, of which the one that ends it is doubled where it is a part of the name. */
+static char *unquoted(const char *name, size_t size)
+{
+	char *text = memory_strndup(name, size);
+	char quote = *text;
+	size_t to = 0;
+
+	if (quote != '"' && quote != '`')
+		return text;
+	for (size_t from = 1; text[from]; from++) {
+		if (text[from] == quote && text[++from] != quote)
+			break;
+		text[to++] = text[from];
+	}
+	text[to] = '\0';
+	return text;
+}
+
+/* The database that the dump says it is of; NULL: it says nothing. */
+static char *name_in(const struct dump_check *check, const char *pattern)
+{
+	regmatch_t groups[2];
+	regex_t regex;
+	char *name = NULL;
+
+	if (!check->head.size || pattern_compile(&regex, pattern, 0) != 0)
+		return NULL;
+	if (regexec(&regex, check->head.data, 2, groups, 0) == 0 && groups[1].rm_so >= 0)
+		name = unquoted(check->head.data + groups[1].rm_so,
+				(size_t)(groups[1].rm_eo - groups[1].rm_so));
+	regfree(&regex);
+	return name;
+}
+
+/* Neither one that names another nor one that names none: it would go where a session is by default. */
+static int judge_name(const char *name, const char *database, struct error **err)
+{
+	if (name && strcmp(name, database) == 0)
+		return 0;
+	if (name) {
+		error_set(err, ERROR_USAGE,
+			  "the dump is of database \"%s\": it would replace that one, not \"%s\"",
+			  name, database);
+		return error_hint(err,
+				  "no dump is loaded under another name; --database \"%s\" "
+				  "replaces what it was made of",
+				  name);
+	}
+	error_set(err, ERROR_USAGE,
+		  "the dump does not say of which database it is: it would not go into \"%s\"",
+		  database);
+	return error_hint(err,
+			  "those of \"sidesnap dump --database NAME\" say so (pg_dump: --create; "
+			  "mysqldump: --databases)");
+}
+
+int dump_check_database(const struct dump_check *check, const char *database, struct error **err)
+{
+	for (size_t i = 0; i < check->count; i++) {
+		const struct proof *proof = &check->proofs[i];
+		const char *pattern = json_string(json_get(proof->operation, "names"), NULL);
+		cleanup_free char *name = pattern ? name_in(check, pattern) : NULL;
+
+		if (pattern && judge_name(name, database, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int judge(const struct dump_check *check, const struct proof *proof, struct error **err)

@@ -24,6 +24,13 @@ void dump_check_take(struct dump_check *check, const void *data, size_t size);
 /* dump_check_start(check, err): Whether it begins as one, once 4 KiB were taken, or all. */
 int dump_check_start(const struct dump_check *check, struct error **err);
 
+/*
+ * dump_check_database(check, database, err):
+ * Once 4 KiB were taken, or all: ERROR_USAGE where the dump is not of ${database} by what the driver's
+ * "names" finds in it. Of a driver without "names" every dump is right.
+ */
+int dump_check_database(const struct dump_check *check, const char *database, struct error **err);
+
 /* dump_check_end(check, err): All of it was taken: whether it is whole. */
 int dump_check_end(struct dump_check *check, struct error **err);
 

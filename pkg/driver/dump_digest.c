@@ -28,7 +28,7 @@ struct dump_digest *dump_digest_new(const struct driver *driver)
 	if (!pattern)
 		return NULL;
 	digest = memory_zalloc(sizeof(*digest));
-	if (pattern_compile(&digest->volatile_lines, pattern) != 0) {
+	if (pattern_compile(&digest->volatile_lines, pattern, REG_NOSUB) != 0) {
 		free(digest);
 		return NULL;
 	}

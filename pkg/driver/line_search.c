@@ -59,7 +59,7 @@ static char *prefix_of(const char *pattern)
 	return memory_strndup(pattern, size);
 }
 
-int pattern_compile(regex_t *regex, const char *pattern)
+int pattern_compile(regex_t *regex, const char *pattern, int flags)
 {
 	cleanup_free char *bytes = memory_strdup(pattern);
 	char *to = bytes;
@@ -74,7 +74,7 @@ int pattern_compile(regex_t *regex, const char *pattern)
 		}
 	}
 	*to = '\0';
-	return regcomp(regex, bytes, REG_EXTENDED | REG_NOSUB);
+	return regcomp(regex, bytes, REG_EXTENDED | flags);
 }
 
 int line_search_add(struct line_search *search, const char *pattern, const char *problem,
@@ -85,7 +85,7 @@ int line_search_add(struct line_search *search, const char *pattern, const char 
 	search->patterns = memory_array(search->patterns, search->count + 1, sizeof(*item));
 	item = &search->patterns[search->count];
 	memset(item, 0, sizeof(*item));
-	if (pattern_compile(&item->regex, pattern) != 0)
+	if (pattern_compile(&item->regex, pattern, REG_NOSUB) != 0)
 		return error_set(err, ERROR_USAGE, "\"%s\" is no extended regular expression",
 				 pattern);
 	item->prefix = prefix_of(pattern);

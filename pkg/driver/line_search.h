@@ -25,10 +25,10 @@ struct line_search {
 };
 
 /*
- * pattern_compile(regex, pattern): As regcomp(), of what is to fit the *bytes* of a dump: a character from
- * U+0080 to U+00FF in the pattern stands for the byte of that number.
+ * pattern_compile(regex, pattern, flags): As regcomp() with REG_EXTENDED, of what is to fit the *bytes* of a
+ * dump: a character from U+0080 to U+00FF in the pattern stands for the byte of that number.
  */
-int pattern_compile(regex_t *regex, const char *pattern);
+int pattern_compile(regex_t *regex, const char *pattern, int flags);
 
 void line_search_init(struct line_search *search);
 void line_search_release(struct line_search *search);

@@ -276,16 +276,21 @@ static int check_dump_members(const struct parser *parser, const struct json *it
 	return check_members(parser, item, path, members);
 }
 
-static int check_dump_operation(const struct parser *parser, const struct json *item,
-				const char *path)
+static int check_database_members(const struct parser *parser, const struct json *item,
+				  const char *path)
 {
-	return check_dump_members(parser, item, path);
+	static const struct member members[] = {OPERATION_MEMBERS,
+						PROOF_MEMBERS,
+						{"names", check_regex, false},
+						{NULL, NULL, false}};
+
+	return check_members(parser, item, path, members);
 }
 
 static int check_database_dump(const struct parser *parser, const struct json *item,
 			       const char *path)
 {
-	return check_given(parser, item, path, database_given, check_dump_members);
+	return check_given(parser, item, path, database_given, check_database_members);
 }
 
 static int check_file_name(const struct parser *parser, const struct json *item, const char *path)
@@ -302,7 +307,7 @@ int check_dump(const struct parser *parser, const struct json *item, const char 
 	static const struct member members[] = {{"file", check_file_name, true},
 						{"environment", check_environment_anywhere, false},
 						{"begin", check_operations_anywhere, false},
-						{"server", check_dump_operation, true},
+						{"server", check_dump_members, true},
 						{"database", check_database_dump, false},
 						{"end", check_operations_anywhere, false},
 						{"clean", check_operations_anywhere, false},

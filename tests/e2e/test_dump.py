@@ -171,6 +171,26 @@ def test_one_database_there_and_back(box, db):
     assert count(db) == ROWS
 
 
+def test_a_dump_of_another_database(box, db):
+    """It would replace the one that it names, whichever was meant: refused before anything is run."""
+    sql(db, 'CREATE DATABASE "größe ""x"')
+    text = dump(box, db, "--database", "shop")
+    sql(db, "DELETE FROM item WHERE id > 1", database="shop")
+
+    def refused(given, says):
+        box.sidesnap.fails(USAGE, "load", db.name, "--database", 'größe "x', "--yes", input=given.encode(), says=says)
+
+    refused(text, 'is of database "shop"')
+    # pg_dump without --create would fill whichever database a session begins in
+    refused(text.replace("DATABASE", "TABLE"), "does not say of which database")
+    assert count(db) == 1 and not box.safeties()
+    itself = dump(box, db, "--database", 'größe "x')
+    box.sidesnap("load", db.name, "--database", 'größe "x', "--yes", "--no-safety", input=itself.encode())
+    box.sidesnap.fails(
+        DAMAGED, "load", db.name, "--database", "shop", "--yes", input=dump(box, db).encode(), says="is no dump for the driver"
+    )
+
+
 def test_a_failing_statement_in_the_middle(box, db):
     """The client goes on and ends with 0: what it says counts."""
     text = dump(box, db)

@@ -122,6 +122,43 @@ static void test_either_kind(void **state)
 	expect(dump, "x two", 5, "it is not whole: its end is missing", false);
 }
 
+/* The kind of the error of a dump of one database, and what it says; "": it is right. */
+static void expect_name(const char *names, const char *data, const char *database, const char *says)
+{
+	cleanup_free char *dump = memory_printf(",\"database\":{\"arguments\":[\"d\"]%s}", names);
+	CLEANUP(cleanup_driver_free) struct driver *driver = driver_with(dump);
+	cleanup_error struct error *error = NULL;
+	CLEANUP(cleanup_dump_check_free)
+	struct dump_check *check = dump_check_new(driver, DUMP_OF_DATABASE, &error);
+
+	assert_non_null(check);
+	dump_check_take(check, data, strlen(data));
+	if (!*says) {
+		assert_int_equal(dump_check_database(check, database, &error), 0);
+		return;
+	}
+	assert_int_equal(dump_check_database(check, database, &error), -1);
+	assert_int_equal(error->kind, ERROR_USAGE);
+	assert_non_null(strstr(error->message, says));
+}
+
+#define NAMES ",\"names\":\"\\nUSE (`([^`]|``)*`|[a-z]+);\""
+
+static void test_the_name_in_it(void **state)
+{
+	(void)state;
+	expect_name(NAMES, "x\nUSE `shop`;\n", "shop", "");
+	expect_name(NAMES, "x\nUSE shop;\n", "shop", "");
+	expect_name(NAMES, "x\nUSE `other ``gr\303\266\303\237e`;\n", "other `gr\303\266\303\237e",
+		    "");
+	expect_name(NAMES, "x\nUSE `sho`;\n", "shop", "of database \"sho\"");
+	expect_name(NAMES, "x\nUSE ``;\nUSE `shop`;\n", "shop", "of database \"\"");
+	expect_name(NAMES, "x\nUSE `Shop`;\n", "shop", "would replace that one, not \"shop\"");
+	expect_name(NAMES, "CREATE TABLE x\n", "shop", "does not say of which database");
+	expect_name(NAMES, "", "shop", "does not say of which database");
+	expect_name("", "x\nUSE `sho`;\n", "shop", "");
+}
+
 static void complain(const char *out, const char *err, size_t step, const char *expected)
 {
 	struct complaint complaint;
@@ -184,6 +221,7 @@ int main(void)
 		cmocka_unit_test(test_binary),
 		cmocka_unit_test(test_lines_that_must_be_there),
 		cmocka_unit_test(test_either_kind),
+		cmocka_unit_test(test_the_name_in_it),
 		cmocka_unit_test(test_complaints),
 		cmocka_unit_test(test_templates),
 	};

@@ -170,6 +170,8 @@ static int load_all(struct loading *loading, struct error **err)
 	if (dump_check_start(loading->check, err) < 0)
 		return error_prefix(err, "what was given is no dump for the driver \"%s\"",
 				    match->driver->name);
+	if (database && dump_check_database(loading->check, database, err) < 0)
+		return -1;
 	if (ask(loading, err) < 0 || take_safety(loading, err) < 0)
 		return -1;
 	return load(loading, err);
