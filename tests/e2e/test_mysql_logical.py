@@ -8,7 +8,7 @@ import re
 import pytest
 
 from conftest import Box
-from support.cli import FAILED
+from support.cli import FAILED, USAGE
 from test_mysql import PASSWORD, SERVERS, Made, Server
 
 DIFFERENT = 1
@@ -104,6 +104,7 @@ def test_one_database(server, made, tmp_path):
     other = server.start(box, "one", [(box.volume("one"), "/var/lib/mysql")])
     file = tmp_path / "one.sql"
     file.write_text(text)
+    box.sidesnap.fails(USAGE, "load", "--database", "shop", "-i", file, "--yes", other.name, says='of database "other `shop"')
     box.sidesnap("load", "--database", "other `shop", "-i", file, "--yes", "--no-safety", other.name)
     assert server.sql(other, "select count(*), sum(v is null) from `other ``shop`.`we;ird\t\"table`") == "2\t1"
     other.remove()
