@@ -151,7 +151,7 @@ def test_reset_replace_undo(box, sidesnap, server):
 
 @pytest.mark.database
 def test_a_changed_page_costs_a_page(box, sidesnap, server):
-    """One key of 20,000 overwritten: bolt writes its path of pages anew, not the file."""
+    """One key of 20,000 overwritten: bolt writes its path of pages anew, not the file. 0.3 MB were measured."""
     tags = [box.tag() for _ in range(3)]
     sidesnap.create(server.name, tags[0])
     stored = []
@@ -159,7 +159,7 @@ def test_a_changed_page_costs_a_page(box, sidesnap, server):
         Client(server).put(*pair(7))
         stored.append(sidesnap.create(server.name, tag)["new_bytes"])
     print("stored after one put:", stored)
-    assert min(stored) < 2 << 20, stored
+    assert max(stored) < 600_000, stored
 
 
 @pytest.mark.database
