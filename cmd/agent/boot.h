@@ -75,6 +75,9 @@ bool boot_load_is_due(const struct boot *boot);
  */
 int boot_load(struct boot *boot, char **arguments, int stop_signal, struct error **err);
 
+/* boot_sync(err): Write out every file system that this container has mounted. */
+int boot_sync(struct error **err);
+
 /*
  * boot_add_hosts(boot): Each name in the manifest's "hosts" leads to this container, by a line in
  * /etc/hosts where it has none. What cannot be is said on stderr.

@@ -94,6 +94,8 @@ static int begin_places(struct boot *boot, const struct mark *marks, struct erro
 
 static int end_places(struct boot *boot, struct error **err)
 {
+	if (boot_sync(err) < 0)
+		return -1;
 	for (size_t i = 0; i < boot->place_count; i++) {
 		const struct boot_place *place = &boot->places[i];
 		const struct mark mark = {.state = MARK_RESTORED,

@@ -19,7 +19,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-#define POLL_MS 100
+#define POLL_MS 20
 #define INITIALISE_MS (60U * 60 * 1000) /* until the child is the server */
 #define ANSWER_MS (15U * 60 * 1000)	/* from then on until a way in works */
 #define STOP_MS (60U * 60 * 1000)

@@ -276,6 +276,28 @@ def test_nobody_is_let_in_or_told_before(box, sidesnap):
     assert "sidesnap: loaded" in copy.logs()
 
 
+def test_server_does_not_sync_only_while_it_loads(box, small):
+    """Boot does it for all of them at the end; the log is in a volume of its own, under a name with a blank."""
+    before, log = dump(small), box.volume("wal")
+    reference = with_failpoints(box).create(small.name, box.tag(), "--logical")["reference"]
+    copy = boot(
+        box, reference, mounts=[(box.volume("copy"), DATA), (log, "/wal dir")],
+        Env=["POSTGRES_INITDB_WALDIR=/wal dir/log", "SIDESNAP_FAILPOINT=load/loaded=sleep:15"],
+    )  # fmt: skip
+
+    def setting(port):
+        words = ["psql", "-XqAtU", "postgres", "-p", str(port), "-c", "select string_agg(setting, ' ') from pg_settings where name in ('fsync', 'full_page_writes')"]
+        code, out, _ = copy.exec(words, check=False)
+        return out.strip() if code == 0 else None
+
+    wait_for(lambda: setting(54329) == "off off", "the server that is loaded", 120, 0.2)
+    assert setting(5432) is None and "sidesnap: loaded" not in copy.logs()
+    loaded(copy)
+    assert setting(5432) == "on on"
+    assert dump(copy) == before
+    assert os.listdir(os.path.join(box.path(log), "log"))
+
+
 # ---- what fails leaves nothing ----
 
 
