@@ -289,6 +289,7 @@ struct reader {
 	tar_source *source;
 	void *context;
 	struct error *problem; /* of the source */
+	struct buffer first;   /* what libarchive gets before it; empty once it has */
 	uint64_t total;	       /* bytes that the source gave */
 	bool exhausted;
 	char block[READ_SIZE];
@@ -299,6 +300,12 @@ static la_ssize_t pull(struct archive *archive, void *context, const void **data
 	struct reader *reader = context;
 	ssize_t count = 0;
 
+	if (reader->first.size) {
+		*data = memcpy(reader->block, reader->first.data, reader->first.size);
+		count = (ssize_t)reader->first.size;
+		buffer_clear(&reader->first);
+		return count;
+	}
 	*data = reader->block;
 	if (!reader->exhausted)
 		count = reader->source(reader->context, reader->block, READ_SIZE, &reader->problem);
@@ -318,8 +325,6 @@ static int read_failed(struct reader *reader, struct archive *archive, struct er
 			*err = STEAL_POINTER(reader->problem);
 		return -1;
 	}
-	if (!reader->total)
-		return error_set(err, ERROR_DAMAGED, "the tar archive is empty");
 	archive_failed(archive, "the tar archive is damaged", err);
 	if (err && *err)
 		(*err)->kind = ERROR_DAMAGED;
@@ -433,9 +438,33 @@ static int check_end(struct reader *reader, struct archive *archive, uint64_t en
 		if (pull(archive, reader, &data) < 0)
 			return read_failed(reader, archive, err);
 	}
+	if (!reader->total)
+		return error_set(err, ERROR_DAMAGED, "the tar archive is empty");
 	if (reader->total < (end_of_members + BLOCK - 1) / BLOCK * BLOCK + 2 * BLOCK)
 		return error_set(err, ERROR_DAMAGED, "the tar archive breaks off before its end");
 	return 0;
+}
+
+/*
+ * Every archive begins with a link of ours, which nobody gets to see: of the first link in an archive
+ * libarchive forgets the target when nothing of it is in the ustar header. Go's writer leaves out there
+ * what is no ASCII, and has it in the pax header only.
+ */
+static int make_first_link(struct buffer *buffer, struct error **err)
+{
+	TAR *tar = plain_begin(buffer, err);
+	int result;
+
+	if (!tar)
+		return -1;
+	memset(&tar->th_buf, 0, sizeof(tar->th_buf));
+	th_set_type(tar, S_IFLNK);
+	th_set_path(tar, "link");
+	snprintf(tar->th_buf.linkname, sizeof(tar->th_buf.linkname), "link");
+	th_finish(tar);
+	result = th_write(tar);
+	tar_close(tar);
+	return result < 0 ? plain_too_large(buffer, err) : 0;
 }
 
 static int read_members(struct reader *reader, struct archive *archive,
@@ -444,7 +473,10 @@ static int read_members(struct reader *reader, struct archive *archive,
 	uint64_t end_of_members = 0;
 	struct archive_entry *item;
 
-	if (archive_read_open(archive, reader, NULL, pull, NULL) != ARCHIVE_OK)
+	if (make_first_link(&reader->first, err) < 0)
+		return -1;
+	if (archive_read_open(archive, reader, NULL, pull, NULL) != ARCHIVE_OK ||
+	    archive_read_next_header(archive, &item) != ARCHIVE_OK)
 		return read_failed(reader, archive, err);
 	for (;;) {
 		int code = archive_read_next_header(archive, &item);
@@ -457,7 +489,7 @@ static int read_members(struct reader *reader, struct archive *archive,
 		if (deliver_entry(item, callbacks, context, err) < 0 ||
 		    deliver_data(reader, archive, callbacks, context, err) < 0)
 			return -1;
-		end_of_members = (uint64_t)archive_filter_bytes(archive, 0);
+		end_of_members = (uint64_t)archive_filter_bytes(archive, 0) - BLOCK;
 	}
 }
 
@@ -470,12 +502,14 @@ int tar_read(tar_source *source, void *source_context, const struct tar_callback
 
 	reader->source = source;
 	reader->context = source_context;
+	buffer_init(&reader->first, BLOCK);
 	if (!archive || archive_read_support_format_tar(archive) != ARCHIVE_OK)
 		result = error_set(err, ERROR_FAILED, "no memory for libarchive");
 	else
 		result = read_members(reader, archive, callbacks, context, err);
 	archive_read_free(archive);
 	error_free(reader->problem);
+	buffer_release(&reader->first);
 	free(reader);
 	return result;
 }

@@ -318,6 +318,22 @@ def test_hostile_names_in_the_layer(box, sidesnap):
             assert file.read() == b"of " + name
 
 
+def test_links_to_names_without_ascii(box, sidesnap):
+    """Of a stopped container: such a target is in the engine's archive in another place than others are."""
+    container = box.run("db", "busybox", ["sleep", "1000"])
+    links = [("first", b"\xff\xfe"), ("second", "данные".encode()), ("third", b"plain")]
+    for name, target in links:
+        octal = "".join(f"\\{byte:03o}" for byte in target)
+        container.exec(f"mkdir -p /opt && ln -s \"$(printf '{octal}')\" /opt/{name}")
+    container.stop()
+    tag = box.tag()
+    sidesnap.create(container.name, tag)
+    copy = box.boot("copy", tag)
+    found = dict(links)
+    for name in found:
+        assert os.readlink(f"/proc/{copy.state()['Pid']}/root/opt/{name}".encode()) == found[name]
+
+
 def test_image_that_was_built_on_a_snapshot_is_no_base(box, sidesnap, container, tmp_path):
     """It has the snapshot's labels, and files that the container never had; the snapshot is in no list any more."""
     tag, built, second = box.tag(), box.tag("built"), box.tag("second")

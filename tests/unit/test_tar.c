@@ -340,6 +340,68 @@ static void test_errors_of_both_ends(void **state)
 	buffer_release(&text);
 }
 
+/* A ustar header with its content behind, padded. */
+static void append_raw(struct buffer *archive, char type, const char *path, const char *link,
+		       const char *content)
+{
+	char block[512] = {0};
+	size_t size = strlen(content);
+	unsigned sum = 8 * ' ';
+
+	snprintf(block, 100, "%s", path);
+	memcpy(block + 100,
+	       "0000777\0"
+	       "0000000\0"
+	       "0000000",
+	       24);
+	snprintf(block + 124, 12, "%011o", (unsigned)size);
+	memcpy(block + 136, "00000000000", 12);
+	block[156] = type;
+	snprintf(block + 157, 100, "%s", link);
+	memcpy(block + 257,
+	       "ustar\0"
+	       "00",
+	       8);
+	for (size_t i = 0; i < sizeof(block); i++)
+		sum += (unsigned char)block[i];
+	snprintf(block + 148, 8, "%06o", sum);
+	buffer_append(archive, block, sizeof(block));
+	if (size) {
+		memset(block, 0, sizeof(block));
+		memcpy(block, content, size);
+		buffer_append(archive, block, sizeof(block));
+	}
+}
+
+/*
+ * As Go writes them: what is no ASCII is left out of the ustar header, so that of such a target
+ * nothing stays there, and stands in the one of pax.
+ */
+static void test_links_to_names_without_ascii(void **state)
+{
+	static const char zeros[1024];
+	struct buffer archive, text;
+
+	(void)state;
+	for (int type = '1'; type <= '2'; type++) {
+		buffer_init(&archive, 1u << 20);
+		buffer_init(&text, 1u << 20);
+		append_raw(&archive, 'x', "PaxHeaders.0/a", "", "15 linkpath=\xff\xfe\n");
+		append_raw(&archive, (char)type, "a", "", "");
+		append_raw(&archive, 'x', "PaxHeaders.0/b", "", "15 linkpath=\xc3\xa9\n");
+		append_raw(&archive, (char)type, "b", "", "");
+		buffer_append(&archive, zeros, sizeof(zeros));
+		assert_int_equal(0, read_text(archive.data, archive.size, 512, &text, NULL));
+		assert_string_equal(text.data,
+				    type == '1' ? "a 100777 0:0 0 0.000000000 = \xff\xfe\n"
+						  "b 100777 0:0 0 0.000000000 = \xc3\xa9\n"
+						: "a 120777 0:0 0 0.000000000 -> \xff\xfe\n"
+						  "b 120777 0:0 0 0.000000000 -> \xc3\xa9\n");
+		buffer_release(&archive);
+		buffer_release(&text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_missing_end),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_type_bits_in_the_mode),
+		cmocka_unit_test(test_links_to_names_without_ascii),
 		cmocka_unit_test(test_errors_of_both_ends),
 	};
 
