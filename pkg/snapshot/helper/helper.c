@@ -354,6 +354,32 @@ static int explain_target(const struct helper *helper, struct error **err)
 				  "the target container was removed meanwhile");
 }
 
+static int broke_off(struct error *problem, struct error **err)
+{
+	error_append(err, problem);
+	error_prefix(err, "the connection to the engine broke off");
+	return error_hint(err, "when the engine is there again, run \"sidesnap doctor\", "
+			       "then try again");
+}
+
+/*
+ * An engine that ends takes no more connections before it stops its containers, and answers on those
+ * that there are until the last one has stopped.
+ */
+static int check_engine_stays(const struct helper *helper, struct error **err)
+{
+	cleanup_error struct error *problem = NULL;
+	CLEANUP(cleanup_engine_free)
+	struct engine *other = engine_reopen(helper->session->engine, &problem);
+	CLEANUP(cleanup_json_free) struct json *version = NULL;
+
+	engine_set_cancel(other, helper->session->cancelled);
+	version = other ? engine_version(other, &problem) : NULL;
+	if (version || problem->kind != ERROR_ENGINE)
+		return 0;
+	return broke_off(STEAL_POINTER(problem), err);
+}
+
 /* Why the helper's stream ended, as far as the engine knows. */
 static int explain_end(struct helper *helper, struct error **err)
 {
@@ -365,12 +391,10 @@ static int explain_end(struct helper *helper, struct error **err)
 	if (session_check(helper->session, err) < 0)
 		return -1;
 	inspect = container_inspect(engine, helper->id, &problem);
-	if (!inspect && problem->kind == ERROR_ENGINE) {
-		error_append(err, STEAL_POINTER(problem));
-		error_prefix(err, "the connection to the engine broke off");
-		return error_hint(err, "when the engine is there again, run \"sidesnap doctor\", "
-				       "then try again");
-	}
+	if (!inspect && problem->kind == ERROR_ENGINE)
+		return broke_off(STEAL_POINTER(problem), err);
+	if (check_engine_stays(helper, err) < 0)
+		return -1;
 	if (!inspect)
 		return error_set(err, ERROR_FAILED,
 				 "the helper container disappeared while it worked (removed by "
