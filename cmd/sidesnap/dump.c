@@ -1,5 +1,6 @@
 /* sidesnap dump: the database's own dump, to standard output or a file that is there only when it is whole. */
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -16,7 +17,7 @@ const struct option dump_options_table[] = {
 	 .letter = 'o',
 	 .type = OPTION_TEXT,
 	 .value = "FILE",
-	 .otherwise = "standard output",
+	 .otherwise = "-, standard output",
 	 .help = "where to; the name appears only when the dump is whole and on the disk",
 	 .completion = COMPLETE_FILES},
 	{.name = "database",
@@ -32,10 +33,12 @@ const struct option dump_options_table[] = {
 	{0},
 };
 
-/* Unbuffered: who reads the pipe gets what there is. */
+/* Unbuffered: who reads the pipe gets what there is. ${context}: whether that was something. */
 static int write_out(void *context, const void *data, size_t size, struct error **err)
 {
-	(void)context;
+	bool *has_written = context;
+
+	*has_written = true;
 	if (io_write_full(STDOUT_FILENO, data, size) < 0)
 		return error_set_errno(err, errno, "cannot write to standard output");
 	return 0;
@@ -64,6 +67,14 @@ static void report(const struct command *command, const struct json *done)
 		      bytes, took);
 }
 
+/* NULL: standard output, which many know as "-". */
+static const char *output_path(const struct command *command)
+{
+	const char *path = options_text(&command->options, "output");
+
+	return path && strcmp(path, "-") != 0 ? path : NULL;
+}
+
 static int check_output(const struct command *command, const char *file, struct error **err)
 {
 	if (file)
@@ -90,7 +101,8 @@ static int worth_nothing(struct error **err)
 
 int verb_dump_run(struct command *command, struct json **result, struct error **err)
 {
-	const char *path = options_text(&command->options, "output");
+	const char *path = output_path(command);
+	bool has_written = false;
 	CLEANUP(cleanup_part_file_free) struct part_file *file = NULL;
 	CLEANUP(cleanup_json_free) struct json *done = NULL;
 	struct dump_options options = {
@@ -98,6 +110,7 @@ int verb_dump_run(struct command *command, struct json **result, struct error **
 		.driver = options_text(&command->options, "driver"),
 		.database = options_text(&command->options, "database"),
 		.output = write_out,
+		.context = &has_written,
 	};
 
 	if (check_output(command, path, err) < 0)
@@ -109,9 +122,8 @@ int verb_dump_run(struct command *command, struct json **result, struct error **
 		options.output = write_file;
 		options.context = file;
 	}
-	if (snapshot_dump(&command->session, &options, &done, err) < 0) {
-		return path ? -1 : worth_nothing(err);
-	}
+	if (snapshot_dump(&command->session, &options, &done, err) < 0)
+		return has_written ? worth_nothing(err) : -1;
 	if (file && part_file_finish(file, err) < 0)
 		return -1;
 	report(command, done);

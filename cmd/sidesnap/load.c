@@ -1,6 +1,7 @@
 /* sidesnap load: a dump into a running server. */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@ const struct option load_options_table[] = {
 	 .letter = 'i',
 	 .type = OPTION_TEXT,
 	 .value = "FILE",
-	 .otherwise = "standard input",
+	 .otherwise = "-, standard input",
 	 .help = "the dump",
 	 .completion = COMPLETE_FILES},
 	{.name = "database",
@@ -54,8 +55,8 @@ static int open_input(const char *path, uint64_t *total, struct error **err)
 	struct stat status;
 	int fd;
 
-	if (!path) {
-		if (!isatty(STDIN_FILENO))
+	if (!path || strcmp(path, "-") == 0) {
+		if (path || !isatty(STDIN_FILENO))
 			return STDIN_FILENO;
 		error_set(err, ERROR_USAGE, "no dump is given");
 		return error_hint(err, "-i FILE, or < FILE");
@@ -90,8 +91,11 @@ int verb_load_run(struct command *command, struct json **result, struct error **
 	}
 	options.context = &fd;
 	status = snapshot_load(&command->session, &options, result, err);
-	if (path)
+	if (fd > STDIN_FILENO)
 		close(fd);
+	if (status < 0 && options.reference && access(options.reference, F_OK) == 0)
+		error_hint(err, "if \"%s\" is the file with the dump: -i %s", options.reference,
+			   options.reference);
 	progress_end(command->session.progress);
 	if (status == 0 && *json_string_or(*result, "safety", ""))
 		progress_note(command->session.progress,

@@ -51,7 +51,7 @@ struct part_file *part_file_open(const char *path, struct error **err)
 	file->part = memory_printf("%s.%s.part", file->path, random);
 	file->fd = open(file->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (file->fd < 0) {
-		error_set_errno(err, errno, "cannot create %s", file->part);
+		error_set_errno(err, errno, "cannot create %s", file->path);
 		free(STEAL_POINTER(file->part));
 		return NULL;
 	}

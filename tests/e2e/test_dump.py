@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from support.api import EngineError, wait_for
-from support.cli import CANCELLED, DAMAGED, FAILED, REFUSED, UNSUPPORTED, USAGE, Terminal, interrupt
+from support.cli import CANCELLED, DAMAGED, FAILED, NOT_FOUND, REFUSED, UNSUPPORTED, USAGE, Terminal, interrupt
 from test_postgres import PASSWORD, ready, sql, start
 
 ROWS = 2000
@@ -50,6 +50,7 @@ def test_a_dump_is_the_tools_own(box, db, tmp_path):
     assert file.stat().st_mode & 0o777 == 0o600
     volatile = re.compile(r"^\\(un)?restrict .*$", re.M)
     assert volatile.sub("", file.read_text()) == volatile.sub("", text)
+    assert volatile.sub("", dump(box, db, "-o", "-")) == volatile.sub("", text)
     assert os.listdir(tmp_path) == ["db.sql"]
 
 
@@ -60,6 +61,18 @@ def test_one_database(box, db, tmp_path):
     result = box.sidesnap.fails(FAILED, "dump", db.name, "--database", "nope", "-o", tmp_path / "x", says="nope")
     assert "does not exist" in result.err
     assert os.listdir(tmp_path) == []
+
+
+def test_wrong_names(box, db, tmp_path):
+    """Each is told by its own name, with what to do; nothing is said of an output that nobody has got."""
+    missing = tmp_path / "no" / "db.sql"
+    result = box.sidesnap.fails(FAILED, "dump", db.name, "-o", missing, says=f"cannot create {missing}: ")
+    assert ".part" not in result.err
+    assert "worth nothing" not in box.sidesnap.fails(NOT_FOUND, "dump", "nobody", says="ps --all").err
+    file = tmp_path / "db.sql"
+    file.write_text("-- no dump\n")
+    box.sidesnap.fails(USAGE, "load", db.name, file, says=f"-i {file}")
+    box.sidesnap.fails(DAMAGED, "load", db.name, "-i", "-", "--yes", input=b"-- no dump\n", says="no dump")
 
 
 def test_a_file_that_is_there_stays_when_the_dump_fails(box, db, tmp_path):

@@ -118,6 +118,8 @@ def test_a_statement_that_fails_ends_it(box, db, mask, text):
 
 def test_refusals(box, db, mask):
     box.sidesnap.fails(USAGE, "create", db.name, "--mask", mask(MASK), "--dry-run")
+    box.sidesnap.fails(USAGE, "create", db.name, "--mask", mask(""), says="is empty")
+    box.sidesnap.fails(USAGE, "create", db.name, "--mask", mask(MASK).parent, says="is a folder")
     box.sidesnap.fails(None, "create", db.name, "--mask", "/nowhere.sql", says=["/nowhere.sql"])
     plain = box.run("plain", "busybox", ["sleep", "1000"])
     box.sidesnap.fails(UNSUPPORTED, "create", plain.name, "--mask", mask(MASK), says=["no database"])

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/failpoint.h"
@@ -44,6 +45,22 @@ static void masking_release(struct masking *masking)
 }
 
 /* ---- before anything is made ---- */
+
+/* What is known to be nothing is said before a copy is made for it; of a pipe nobody knows. */
+static int check_file(const struct masking *masking, struct error **err)
+{
+	struct stat status;
+
+	if (fstat(masking->fd, &status) < 0)
+		return error_set_errno(err, errno, "cannot examine \"%s\"", masking->path);
+	if (S_ISDIR(status.st_mode))
+		return error_set(err, ERROR_USAGE, "\"%s\" is a folder, not a file of statements",
+				 masking->path);
+	if (S_ISREG(status.st_mode) && !status.st_size)
+		return error_set(err, ERROR_USAGE, "\"%s\" is empty: nothing would be masked",
+				 masking->path);
+	return 0;
+}
 
 static int check_options(const struct create_options *options, struct error **err)
 {
@@ -119,6 +136,8 @@ static int begin(struct masking *masking, struct error **err)
 				       "docker-compose exec -T sidesnap sidesnap create --mask "
 				       "/dev/stdin ... < FILE");
 	}
+	if (check_file(masking, err) < 0)
+		return -1;
 	if (target_find(masking->session, masking->options->target, &masking->target, err) < 0 ||
 	    check_driver(masking, err) < 0)
 		return -1;
