@@ -127,6 +127,9 @@ static void report(const struct command *command, const struct json *result)
 		progress_note(progress, "%s, a dump of %s, %s; it is loaded at the first start",
 			      json_string_or(dump, "file", "?"),
 			      text_or(json_string(dump, "database"), "the whole server"), size);
+		if (*json_string_or(dump, "without", ""))
+			progress_note(progress, "no dump has: %s",
+				      json_string_or(dump, "without", ""));
 	}
 	if (!strcmp(consistency, "frozen")) {
 		cleanup_free char *frozen =

@@ -114,6 +114,14 @@ static void children_line(const struct json *result)
 	line("children", text);
 }
 
+/* What of the database is in no dump, and so not in this one. */
+static void without_line(const struct json *trees)
+{
+	json_for_each(tree, trees)
+		if (*json_string_or(tree, "without", ""))
+			line("not in dump", json_string(tree, "without"));
+}
+
 /* Of any number of lines, below all that is short. */
 static void print_notes(const struct json *result)
 {
@@ -157,6 +165,7 @@ void verb_show_print(const struct command *command, const struct json *result)
 	line("data", bytes);
 	line("stored", stored);
 	line("image size", size);
+	without_line(json_get(result, "trees"));
 	words_line("entrypoint", json_get(run, "entrypoint"));
 	words_line("command", json_get(run, "cmd"));
 	line("user", json_string(run, "user"));

@@ -28,6 +28,13 @@ bool driver_dumps(const struct driver_match *match, bool database)
 	return json_path(definition, "dump", database ? "database" : "server");
 }
 
+const char *driver_dump_without(const struct driver_match *match)
+{
+	const struct json *definition = match->driver ? match->driver->definition : NULL;
+
+	return json_string_or(json_get(definition, "dump"), "without", "");
+}
+
 static int check_can(const struct driver_match *match, const char *database, struct error **err)
 {
 	if (!match->driver) {

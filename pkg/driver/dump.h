@@ -15,6 +15,9 @@ struct dump;
 /* driver_dumps(match, database): Whether there is a driver, and it can; ${database}: one database alone. */
 bool driver_dumps(const struct driver_match *match, bool database);
 
+/* driver_dump_without(match): In words, what of the database is in no dump; "": not said. Borrowed. */
+const char *driver_dump_without(const struct driver_match *match);
+
 /*
  * driver_dump_open(engine, id, match, database, err):
  * Find a way in, run what comes before, and start the dump of the whole server, or of ${database} (may

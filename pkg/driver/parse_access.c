@@ -305,6 +305,7 @@ static int check_file_name(const struct parser *parser, const struct json *item,
 int check_dump(const struct parser *parser, const struct json *item, const char *path)
 {
 	static const struct member members[] = {{"file", check_file_name, true},
+						{"without", check_string, false},
 						{"environment", check_environment_anywhere, false},
 						{"begin", check_operations_anywhere, false},
 						{"server", check_dump_members, true},

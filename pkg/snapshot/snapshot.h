@@ -103,7 +103,7 @@ int snapshot_freezes(struct session *session, const struct create_options *optio
  *  "consolidated":null|{"layers","bytes","stored_bytes","duration_ms"},
  *  "trees":[{"kind","name","paths","entries","bytes","hash"}],
  *  "own":{"files","bytes","deleted"}, "not_captured":[{"path","type","reason"}],
- *  "dump":null|{"file","bytes","database" (of the whole server: null)},
+ *  "dump":null|{"file","bytes","database" (of the whole server: null),"without"},
  *  "frozen":[NAME], "omitted_variables":[NAME]}
  */
 int snapshot_create(struct session *session, const struct create_options *options,

@@ -125,6 +125,8 @@ def test_there_and_back(box, db):
     assert made["consistency"] == "logical"
     assert made["dump"]["file"] == "dump.sql" and made["dump"]["database"] is None
     assert made["dump"]["bytes"] > len(before) / 2
+    lacking = made["dump"]["without"]
+    assert "pg_hba.conf" in lacking and lacking in box.sidesnap("show", made["reference"]).out
     kinds = {t["kind"]: t for t in made["trees"]}
     assert set(kinds) == {"dump"} and kinds["dump"]["paths"] == [DATA]
     labels = box.engine.image(made["reference"])["Config"]["Labels"]

@@ -611,6 +611,9 @@ int snapshot_create(struct session *session, const struct create_options *option
 		if (again && options->member)
 			options->member->disturbed(options->member->context);
 		error_append(err, STEAL_POINTER(problem));
+		/* Of one that is a step of something else nobody wants to hear, nor of the id. */
+		if (options->made)
+			return -1;
 		return error_prefix(err, "no snapshot of \"%s\" was made", options->target);
 	}
 }

@@ -5,6 +5,7 @@
 #include "base/failpoint.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "driver/dump.h"
 #include "snapshot/create/create.h"
 #include "snapshot/create/image_config.h"
 #include "snapshot/images.h"
@@ -58,6 +59,7 @@ static struct json *result_trees(const struct create *create, uint64_t *bytes)
 		json_set_string(item, "name", create->plan.driver.driver->name);
 		add_strings(item, "paths", &create->plan.dump_paths);
 		json_set_string(item, "file", json_string_or(create->load, "file", "dump"));
+		json_set_string(item, "without", driver_dump_without(&create->plan.driver));
 		json_set_int(item, "entries", json_int(done, "entries"));
 		json_set_int(item, "bytes", json_int(done, "bytes"));
 		json_set_string(item, "hash", json_string_or(done, "hash", ""));
@@ -93,6 +95,7 @@ static struct json *describe_dump(const struct create *create)
 		return json_new_null();
 	dump = json_new_object();
 	json_set_string(dump, "file", json_string_or(create->load, "file", "dump"));
+	json_set_string(dump, "without", driver_dump_without(&create->plan.driver));
 	json_set_int(dump, "bytes", (int64_t)create->dump_bytes);
 	json_set(dump, "database", json_new_string(create->options->database));
 	return dump;
