@@ -267,7 +267,11 @@ def ended_helpers(box):
     wait_for(lambda: not any(h["State"] == "running" for h in box.helpers()), "helpers end", 30)
 
 
-@pytest.mark.parametrize("safety", [(), ("--no-safety",)], ids=["safety", "bare"])
+# Of the two ways after a death each is taken at every step with the one or the other; crosswise, where there is time.
+RARE = pytest.mark.database
+
+
+@pytest.mark.parametrize("safety", [(), pytest.param(("--no-safety",), marks=RARE)], ids=["safety", "bare"])
 @pytest.mark.parametrize("point", SHARED_POINTS + ["create/killed", "freeze/paused"])
 def test_death_and_doctor(box, sidesnap, db, tag, point, safety):
     at_each_step(sidesnap, point, "kill", "reset", db.name, tag, *safety)
@@ -280,7 +284,7 @@ def test_death_and_doctor(box, sidesnap, db, tag, point, safety):
     assert sidesnap.json("doctor")["actions"] == []
 
 
-@pytest.mark.parametrize("safety", [(), ("--no-safety",)], ids=["safety", "bare"])
+@pytest.mark.parametrize("safety", [pytest.param((), marks=RARE), ("--no-safety",)], ids=["safety", "bare"])
 @pytest.mark.parametrize("point", SHARED_POINTS)
 def test_death_and_again(box, sidesnap, db, tag, point, safety):
     at_each_step(sidesnap, point, "kill", "reset", db.name, tag, *safety)
