@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "snapshot/snapshot.h"
+#include "project/set.h"
 #include "ui/escape.h"
 
 #include "present.h"
@@ -39,7 +40,16 @@ static int set_pin(struct command *command, enum describe_pin pin, struct json *
 		   struct error **err)
 {
 	struct describe_options options = {.reference = verb_argument(command, 0), .pin = pin};
+	struct error *problem = NULL;
+	CLEANUP(cleanup_json_free)
+	struct json *set = set_find(&command->session, options.reference, &problem);
 
+	if (problem) {
+		error_append(err, problem);
+		return -1;
+	}
+	if (set)
+		return set_pin_members(&command->session, set, pin, result, err);
 	return snapshot_describe(&command->session, &options, result, err);
 }
 

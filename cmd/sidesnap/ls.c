@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "project/set.h"
 #include "snapshot/snapshot.h"
 #include "ui/escape.h"
 
@@ -12,6 +13,7 @@
 
 const struct option ls_options_table[] = {
 	REMOTE_OPTIONS("those of REPOSITORY at its registry; with :PATTERN of the tags that fit"),
+	{.name = "sets", .help = "the sets, and which of their members are here"},
 	{0},
 };
 
@@ -23,6 +25,12 @@ int verb_ls_run(struct command *command, struct json **result, struct error **er
 
 	if (is_remote < 0)
 		return -1;
+	if (options_has(&command->options, "sets")) {
+		if (is_remote || verb_argument(command, 0))
+			return error_set(err, ERROR_USAGE,
+					 "--sets is for all that are here: no TARGET, no --remote");
+		return set_list(&command->session, result, err);
+	}
 	if (is_remote && !verb_argument(command, 0)) {
 		error_set(err, ERROR_USAGE, "--remote needs the name of a repository");
 		return error_hint(err, "as in: sidesnap ls --remote registry.example/team/db");
@@ -112,6 +120,39 @@ static void print_remote(const struct json *result)
 	rows_print(list, columns);
 }
 
+/* "cache, db, web (not here)". */
+static char *members_of(const struct json *entry, const char *key)
+{
+	CLEANUP(string_list_release) struct string_list names;
+
+	string_list_init(&names);
+	json_for_each(member, json_get(entry, key)) {
+		bool is_here = json_count(json_get(member, "references")) > 0;
+		cleanup_free char *name = memory_printf("%s%s", json_string_or(member, "name", "?"),
+							is_here ? "" : " (not here)");
+
+		string_list_add(&names, name);
+	}
+	return string_list_join(&names, ", ");
+}
+
+static void print_sets(const struct json *result)
+{
+	static const struct row_column columns[] = {
+		{"SET", TABLE_FLEXIBLE, "references", names_of},
+		{"PROJECT", TABLE_FLEXIBLE, "project", NULL},
+		{"CREATED", TABLE_LEFT, "created", rows_age},
+		{"STATE", TABLE_LEFT, "consistency", NULL},
+		{"DATA", TABLE_RIGHT, "bytes", present_size},
+		{"STORED", TABLE_RIGHT, "stored", present_size},
+		{"MEMBERS", TABLE_FLEXIBLE, "members", members_of},
+		{"TITLE", TABLE_FLEXIBLE, NULL, title_of},
+		{NULL, TABLE_LEFT, NULL, NULL},
+	};
+
+	rows_print(result, columns);
+}
+
 void verb_ls_print(const struct command *command, const struct json *result)
 {
 	static const struct row_column columns[] = {
@@ -128,6 +169,8 @@ void verb_ls_print(const struct command *command, const struct json *result)
 
 	if (command->quiet)
 		print_references(result);
+	else if (options_has(&command->options, "sets"))
+		print_sets(result);
 	else if (options_has(&command->options, "remote"))
 		print_remote(result);
 	else

@@ -1,5 +1,5 @@
 /* sidesnap rm: remove tags, and images with their last one. */
-#include "snapshot/snapshot.h"
+#include "project/set.h"
 #include "ui/escape.h"
 
 #include "present.h"
@@ -9,8 +9,8 @@ int verb_rm_run(struct command *command, struct json **result, struct error **er
 {
 	cleanup_free char *freed = NULL;
 
-	if (snapshot_remove(&command->session, &command->options.arguments,
-			    options_has(&command->options, "force"), result, err) < 0)
+	if (set_remove(&command->session, &command->options.arguments,
+		       options_has(&command->options, "force"), result, err) < 0)
 		return -1;
 	freed = present_size(*result, "freed_bytes");
 	if (json_int(*result, "deleted_images"))

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "project/set.h"
 #include "snapshot/snapshot.h"
 #include "ui/escape.h"
 
@@ -15,6 +16,21 @@ const struct option show_options_table[] = {
 	{0},
 };
 
+static int show_here(struct command *command, struct json **result, struct error **err)
+{
+	struct error *problem = NULL;
+	CLEANUP(cleanup_json_free)
+	struct json *set = set_find(&command->session, verb_argument(command, 0), &problem);
+
+	if (problem) {
+		error_append(err, problem);
+		return -1;
+	}
+	if (set)
+		return set_show(&command->session, verb_argument(command, 0), result, err);
+	return snapshot_show(&command->session, verb_argument(command, 0), result, err);
+}
+
 int verb_show_run(struct command *command, struct json **result, struct error **err)
 {
 	cleanup_free char *password = NULL;
@@ -26,7 +42,7 @@ int verb_show_run(struct command *command, struct json **result, struct error **
 	if (is_remote)
 		return snapshot_show_remote(&command->session, verb_argument(command, 0), &remote,
 					    result, err);
-	return snapshot_show(&command->session, verb_argument(command, 0), result, err);
+	return show_here(command, result, err);
 }
 
 static void line(const char *name, const char *value)
@@ -132,6 +148,56 @@ static void print_notes(const struct json *result)
 		printf("\n%s\n", escaped);
 }
 
+static char *member_references(const struct json *member, const char *key)
+{
+	const struct json *list = json_get(member, key);
+
+	return json_count(list) ? present_names(list) : memory_strdup("(not here)");
+}
+
+static char *names_in(const struct json *list)
+{
+	CLEANUP(string_list_release) struct string_list names;
+
+	string_list_init(&names);
+	json_for_each(item, list)
+		string_list_add(&names, json_string_or(item, "name", "?"));
+	return string_list_join(&names, ", ");
+}
+
+static void print_set(const struct json *set)
+{
+	static const struct row_column columns[] = {
+		{"MEMBER", TABLE_LEFT, "name", NULL},
+		{"CONTAINER", TABLE_FLEXIBLE, "container", NULL},
+		{"DRIVER", TABLE_LEFT, "driver", NULL},
+		{"STATE", TABLE_LEFT, "consistency", NULL},
+		{"SNAPSHOT", TABLE_FLEXIBLE, "references", member_references},
+		{NULL, TABLE_LEFT, NULL, NULL},
+	};
+	const struct json *definition = json_get(set, "definition");
+	cleanup_free char *when = present_time(json_string(set, "created"));
+	cleanup_free char *bytes = present_size(set, "bytes");
+	cleanup_free char *stored = present_size(set, "stored");
+	cleanup_free char *networks = names_in(json_get(definition, "networks"));
+	cleanup_free char *volumes = names_in(json_get(definition, "volumes"));
+
+	list_line("references", json_get(set, "references"));
+	line("title", json_string(set, "title"));
+	line("id", json_string(set, "id"));
+	line("image", json_string(set, "image"));
+	line("created", when);
+	line("project", json_string(set, "project"));
+	line("consistency", json_string(set, "consistency"));
+	line("pinned", json_bool(set, "pinned") ? "yes" : "no");
+	line("data", bytes);
+	line("stored", stored);
+	line("networks", networks);
+	line("volumes", volumes);
+	list_line("needs", json_get(definition, "needs"));
+	rows_print_below(json_get(set, "members"), columns);
+}
+
 void verb_show_print(const struct command *command, const struct json *result)
 {
 	const struct json *source = json_get(result, "source");
@@ -142,6 +208,10 @@ void verb_show_print(const struct command *command, const struct json *result)
 	cleanup_free char *stored = present_size(result, "stored");
 
 	(void)command;
+	if (json_get(result, "members")) {
+		print_set(result);
+		return;
+	}
 	list_line("references", json_get(result, "references"));
 	line("title", json_string(result, "title"));
 	line("id", json_string(result, "id"));

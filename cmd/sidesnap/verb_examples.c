@@ -62,6 +62,7 @@ const struct example ls_examples[] = {
 	{"sidesnap ls --quiet", "references only, one a line"},
 	{"sidesnap ls --remote registry.example/team/db", "those of a repository at a registry"},
 	{"sidesnap ls --remote registry.example/team/db:2026*", "the tags that fit"},
+	{"sidesnap ls --sets", "sets, and whether their members are here"},
 	{0},
 };
 
@@ -134,6 +135,7 @@ const struct example pull_examples[] = {
 
 const struct example rm_examples[] = {
 	{"sidesnap rm demo:before demo:after", "two tags; nothing is removed unless both can be"},
+	{"sidesnap rm shop:monday", "of a set: with its members"},
 	{0},
 };
 

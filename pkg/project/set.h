@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "snapshot/session.h"
+#include "snapshot/snapshot.h"
 
 struct set_options {
 	const struct string_list *targets; /* none: the containers of session->project */
@@ -35,5 +36,40 @@ int set_create(struct session *session, const struct set_options *options, struc
 /* set_plan(session, options, result, err): --dry-run. {"members":[{"name",... as snapshot_plan()}]} */
 int set_plan(struct session *session, const struct set_options *options, struct json **result,
 	     struct error **err);
+
+/*
+ * set_list(session, result, err): The sets that are here, newest first.
+ * [{"references":[REF],"id","image","created","title","project","consistency","bytes","stored","pinned",
+ *   "members":[{"name","container","id","driver","consistency","references":[REF] (none: it is not here)}]}]
+ * Pinned is a set whose members all are.
+ */
+int set_list(struct session *session, struct json **result, struct error **err);
+
+/*
+ * set_find(session, reference, err):
+ * That one as in the list, by a name, an image's id or a sidesnap.id (8 digits or more of it); to be
+ * freed. NULL without an error: it means no set.
+ */
+struct json *set_find(struct session *session, const char *reference, struct error **err);
+
+/* set_show(session, reference, result, err): As in the list, with "size" and "definition" (its set.json). */
+int set_show(struct session *session, const char *reference, struct json **result,
+	     struct error **err);
+
+/*
+ * set_pin_members(session, set, pin, result, err):
+ * Pin or unpin what of a set (as set_find() gives it) is here; then rm of the set is refused, too.
+ * {"references":[REF of the set],"id","pinned","members":[{...as snapshot_describe()}]}
+ */
+int set_pin_members(struct session *session, const struct json *set, enum describe_pin pin,
+		    struct json **result, struct error **err);
+
+/*
+ * set_remove(session, references, force, result, err):
+ * rm of snapshots and sets, a set with its members, under the names that the set gave them. As
+ * snapshot_remove(). All is checked before anything goes; the name of a set goes last.
+ */
+int set_remove(struct session *session, const struct string_list *references, bool force,
+	       struct json **result, struct error **err);
 
 #endif

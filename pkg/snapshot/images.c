@@ -56,19 +56,28 @@ size_t images_tag_count(const struct json *image)
 	return count;
 }
 
-bool images_set_is_whole(const struct session *session, const char *id, struct error **err)
+struct json *images_whole_sets(const struct session *session, struct error **err)
 {
 	CLEANUP(cleanup_json_free) struct json *filters = json_new_object(), *images = NULL;
-	cleanup_free char *wanted = memory_printf(LABEL_ID "=%s", id);
-	struct json *list = json_set_array(filters, "label");
+	struct json *ids;
 
-	json_add_string(list, LABEL_ROLE "=set");
-	json_add_string(list, wanted);
+	json_add_string(json_set_array(filters, "label"), LABEL_ROLE "=set");
 	images = image_list(session->engine, filters, err);
+	if (!images)
+		return NULL;
+	ids = json_new_array();
 	json_for_each(image, images)
 		if (images_tag_count(image))
-			return true;
-	return false;
+			json_add_string(ids,
+					json_string_or(json_get(image, "Labels"), LABEL_ID, ""));
+	return ids;
+}
+
+bool images_set_is_whole(const struct session *session, const char *id, struct error **err)
+{
+	CLEANUP(cleanup_json_free) struct json *ids = images_whole_sets(session, err);
+
+	return json_has_string(ids, id);
 }
 
 static bool is_with(const char *name, const char *added, const char *shorter)
@@ -156,6 +165,7 @@ struct json *images_entry(const struct json *labels, const struct json *referenc
 	set_label(entry, "parent", labels, LABEL_PARENT);
 	set_ancestors(entry, labels);
 	set_label(entry, "lineage", labels, LABEL_LINEAGE);
+	set_label(entry, "set", labels, LABEL_SET);
 	set_number(entry, "bytes", labels, LABEL_BYTES);
 	set_number(entry, "stored", labels, LABEL_STORED);
 	source = json_set_object(entry, "source");

@@ -51,10 +51,13 @@ const char *images_tag_named(const struct json *inspect, const char *text);
 int images_check_move(const struct json *inspect, const char *name, struct error **err);
 
 /*
- * images_set_is_whole(session, id, err):
- * Whether there is a set with that sidesnap.id and a name, which it gets last, when all its members have
- * theirs. False, with *err, where that cannot be told.
+ * images_whole_sets(session, err):
+ * The sidesnap.ids of the sets that have a name, which they get last, when all their members have theirs;
+ * an array to be freed.
  */
+struct json *images_whole_sets(const struct session *session, struct error **err);
+
+/* images_set_is_whole(session, id, err): Whether it is one of them. False, with *err, where that cannot be told. */
 bool images_set_is_whole(const struct session *session, const char *id, struct error **err);
 
 /* images_label_json(labels, label): A label that holds JSON, parsed; NULL where it does not. To be freed. */

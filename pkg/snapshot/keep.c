@@ -137,7 +137,7 @@ static bool has_tag(const struct keep_item *item, const struct string_list *patt
 static void keep_always(struct keep_item *item)
 {
 	item->reasons = (item->is_pinned ? KEEP_PINNED : 0) | (item->is_in_use ? KEEP_IN_USE : 0) |
-			(item->is_safety ? KEEP_SAFETY : 0);
+			(item->is_safety ? KEEP_SAFETY : 0) | (item->is_member ? KEEP_SET : 0);
 }
 
 /* The newest stays where the lineage would be left with nothing that a person made. */
@@ -231,9 +231,9 @@ bool keep_parse_within(const char *text, uint64_t *seconds)
 struct json *keep_reason_names(unsigned reasons)
 {
 	/* In the order of enum keep_reason. */
-	static const char *const names[] = {"last",   "hourly",	 "daily", "weekly", "monthly",
-					    "yearly", "within",	 "tag",	  "pinned", "in-use",
-					    "safety", "undated", "only",  "unknown"};
+	static const char *const names[] = {"last",   "hourly",	 "daily", "weekly",  "monthly",
+					    "yearly", "within",	 "tag",	  "pinned",  "in-use",
+					    "safety", "undated", "only",  "unknown", "set"};
 	struct json *list = json_new_array();
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -34,6 +34,7 @@ enum keep_reason {
 	KEEP_UNDATED = 1 << 11,
 	KEEP_ONLY = 1 << 12,	/* else the lineage would be gone */
 	KEEP_UNKNOWN = 1 << 13, /* said by prune: its labels name no lineage, or no id */
+	KEEP_SET = 1 << 14,	/* a member of a set, which would not be whole any more */
 };
 
 struct keep_rules {
@@ -47,7 +48,7 @@ struct keep_item {
 	const char *id;		       /* only to order those of the same instant; borrowed */
 	const char *created;	       /* sidesnap.created; borrowed */
 	const struct json *references; /* its names; borrowed, may be NULL */
-	bool is_pinned, is_in_use, is_safety;
+	bool is_pinned, is_in_use, is_safety, is_member;
 	unsigned reasons; /* result: enum keep_reason; 0: it goes */
 };
 

@@ -193,8 +193,14 @@ struct describe_options {
 int snapshot_describe(struct session *session, const struct describe_options *options,
 		      struct json **result, struct error **err);
 
-/* snapshot_remove(session, references, force, result, err): {"removed":[REF],"deleted_images":N,"freed_bytes":N}. */
-int snapshot_remove(struct session *session, const struct string_list *references, bool force,
+struct remove_options {
+	const struct string_list *references;
+	bool force;    /* also one that is pinned, in use, or a member of a set */
+	bool with_set; /* members of a set may go, since it goes as well */
+};
+
+/* snapshot_remove(session, options, result, err): {"removed":[REF],"deleted_images":N,"freed_bytes":N}. */
+int snapshot_remove(struct session *session, const struct remove_options *options,
 		    struct json **result, struct error **err);
 
 /* ---- prune.c ---- */

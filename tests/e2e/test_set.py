@@ -8,7 +8,7 @@ import pytest
 
 from support import trees
 from support.api import wait_for
-from support.cli import CANCELLED, EXISTS, NOT_FOUND, USAGE, interrupt
+from support.cli import CANCELLED, EXISTS, NOT_FOUND, REFUSED, USAGE, interrupt
 from test_killed import FREEZE_LIMIT_S, points
 
 PROJECT = "com.docker.compose.project"
@@ -197,3 +197,44 @@ def test_a_member_that_is_never_frozen(box, sidesnap, stack):
     result = sidesnap.json("create", stack["db"].name, stack["cache"].name, stack["web"].name, collector.name, "-t", box.tag())
     assert collector.name not in result["frozen"] and result["consistency"] == "live"
     assert {m["target"]: m["consistency"] for m in result["members"]}[collector.name] == "live"
+
+
+def test_sets_are_listed_shown_kept_and_removed(box, sidesnap, stack):
+    tag = box.tag()
+    result = sidesnap.json("create", "-p", stack["project"], "-t", tag)
+    (entry,) = [s for s in sidesnap.json("ls", "--sets") if s["id"] == result["id"]]
+    assert entry["references"] == [tag] and entry["project"] == stack["project"]
+    assert [(m["name"], m["references"]) for m in entry["members"]] == [
+        (name, [f"{tag}-{name}"]) for name in ("cache", "db", "done", "web")
+    ]
+    for name in (tag, result["id"][:12]):
+        shown = sidesnap.json("show", name)
+        assert shown["id"] == result["id"] and len(shown["definition"]["members"]) == 4
+    assert "cache" in sidesnap("show", tag).out and tag in sidesnap("ls", "--sets").out
+
+    # A member alone is not taken away, by hand or by rule.
+    sidesnap.fails(REFUSED, "rm", f"{tag}-db", says="member of the set")
+    for _ in range(2):
+        sidesnap.create("db", box.tag(), "-p", stack["project"])
+    pruned = sidesnap.json("prune", "db", "-p", stack["project"], "--keep-last", "1", "--yes")
+    reasons = {r: s["reasons"] for line in pruned["lineages"] for s in line["snapshots"] for r in s["references"]}
+    assert reasons[f"{tag}-db"] == ["set"] and pruned["removed_snapshots"] == 1, pruned
+
+    sidesnap("pin", tag)
+    assert sidesnap.json("show", tag)["pinned"]
+    sidesnap.fails(REFUSED, "rm", tag, says="pinned")
+    assert len(names_of(box.engine, tag)) == 5
+    sidesnap("unpin", tag)
+    removed = sidesnap.json("rm", tag)["removed"]
+    assert removed[-1] == tag and sorted(removed) == sorted([tag, *(f"{tag}-{n}" for n in ("cache", "db", "done", "web"))])
+    assert not names_of(box.engine, tag)
+    assert result["id"] not in [s["id"] for s in sidesnap.json("ls", "--sets")]
+
+
+def test_a_member_that_is_gone_is_told(box, sidesnap, stack):
+    tag = box.tag()
+    sidesnap("create", "-p", stack["project"], "-t", tag)
+    sidesnap("rm", "--force", f"{tag}-web")
+    assert "(not here)" in sidesnap("show", tag).out and "web (not here)" in sidesnap("ls", "--sets").out
+    sidesnap("rm", tag)
+    assert not names_of(box.engine, tag)

@@ -27,7 +27,8 @@ static bool is_safety(const struct json *snapshot)
 	return strcmp(json_string_or(snapshot, "kind", ""), "safety") == 0;
 }
 
-static void plan_lineage(const struct keep_rules *rules, struct json *lineage)
+static void plan_lineage(const struct keep_rules *rules, const struct json *sets,
+			 struct json *lineage)
 {
 	struct json *snapshots = json_get(lineage, "snapshots");
 	size_t count = json_count(snapshots), index = 0;
@@ -42,6 +43,7 @@ static void plan_lineage(const struct keep_rules *rules, struct json *lineage)
 			.is_in_use = json_count(json_get(snapshot, "containers")) ||
 				     json_count(json_get(snapshot, "current")),
 			.is_safety = is_safety(snapshot),
+			.is_member = json_has_string(sets, json_string_or(snapshot, "set", "")),
 		};
 	keep_apply(rules, items, count, clock_now());
 	index = 0;
@@ -100,11 +102,15 @@ static int check_rules(const struct prune_options *options, struct error **err)
 int snapshot_prune_plan(struct session *session, const struct prune_options *options,
 			struct json **result, struct error **err)
 {
+	CLEANUP(cleanup_json_free) struct json *sets = NULL;
 	struct json *plan, *lineages;
 	bool strict = !options->rules.all_may_go;
 
 	if (check_rules(options, err) < 0)
 		return -1;
+	sets = images_whole_sets(session, err);
+	if (!sets)
+		return error_prefix(err, "cannot list the sets");
 	lineages = lineage_tree(session, options->target, strict, err);
 	if (!lineages) {
 		if (err && *err && strict && (*err)->kind != ERROR_CANCELLED && !(*err)->hint)
@@ -114,7 +120,7 @@ int snapshot_prune_plan(struct session *session, const struct prune_options *opt
 		return -1;
 	}
 	json_for_each(lineage, lineages)
-		plan_lineage(&options->rules, lineage);
+		plan_lineage(&options->rules, sets, lineage);
 	plan = json_new_object();
 	json_set(plan, "lineages", lineages);
 	sum_up(plan);

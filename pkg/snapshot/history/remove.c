@@ -15,6 +15,7 @@
 struct removal {
 	char *image; /* the engine's id */
 	char *id;    /* sidesnap.id */
+	char *set;   /* that of the set which it is a member of; "" none */
 	bool pinned;
 	struct string_list tags; /* to remove; none: the image itself, by its id */
 	size_t tag_count;	 /* that the image has in all */
@@ -30,6 +31,7 @@ static void removals_release(struct removals *removals)
 	for (size_t i = 0; i < removals->count; i++) {
 		free(removals->list[i].image);
 		free(removals->list[i].id);
+		free(removals->list[i].set);
 		string_list_release(&removals->list[i].tags);
 	}
 	free(removals->list);
@@ -48,6 +50,7 @@ static struct removal *removal_of(struct removals *removals, const struct json *
 	*removal = (struct removal){
 		.image = memory_strdup(image),
 		.id = memory_strdup(snapshot_label(inspect, LABEL_ID)),
+		.set = memory_strdup(snapshot_label(inspect, LABEL_SET)),
 		.pinned = images_is_pinned(json_path(inspect, "Config", "Labels")),
 		.tag_count = images_tag_count(inspect),
 	};
@@ -98,8 +101,8 @@ static const char *name_of(const struct removal *removal)
 }
 
 /* With its last tag an image goes; that must not be one that is pinned or that a container runs on. */
-static int check_removal(const struct removal *removal, const struct json *containers, bool force,
-			 struct error **err)
+static int check_removal(const struct removal *removal, const struct json *containers,
+			 const struct json *sets, bool force, struct error **err)
 {
 	CLEANUP(cleanup_json_free)
 	struct json *users = images_used_by(containers, removal->image, removal->id);
@@ -112,6 +115,13 @@ static int check_removal(const struct removal *removal, const struct json *conta
 	if (removal->pinned) {
 		error_set(err, ERROR_REFUSED, "snapshot \"%s\" is pinned", name_of(removal));
 		return error_hint(err, "sidesnap unpin %s, or add --force", name_of(removal));
+	}
+	if (json_has_string(sets, removal->set)) {
+		error_set(err, ERROR_REFUSED, "snapshot \"%s\" is a member of the set %.12s",
+			  name_of(removal), removal->set);
+		return error_hint(err,
+				  "\"sidesnap ls --sets\" lists the sets; rm of a set takes its "
+				  "members, --force this one alone");
 	}
 	if (!json_count(users))
 		return 0;
@@ -166,11 +176,14 @@ static int remove_all(const struct session *session, const struct removals *remo
 	return 0;
 }
 
-int snapshot_remove(struct session *session, const struct string_list *references, bool force,
+int snapshot_remove(struct session *session, const struct remove_options *options,
 		    struct json **result, struct error **err)
 {
+	const struct string_list *references = options->references;
+	bool force = options->force;
 	CLEANUP(removals_release) struct removals removals = {0};
 	CLEANUP(cleanup_json_free) struct json *containers = NULL, *report = json_new_object();
+	CLEANUP(cleanup_json_free) struct json *sets = NULL;
 	CLEANUP(cleanup_room_free) struct room *room = NULL;
 
 	for (size_t i = 0; i < references->count; i++)
@@ -179,8 +192,11 @@ int snapshot_remove(struct session *session, const struct string_list *reference
 	containers = container_list(session->engine, true, NULL, err);
 	if (!containers)
 		return error_prefix(err, "cannot list containers");
+	sets = options->with_set ? json_new_array() : images_whole_sets(session, err);
+	if (!sets)
+		return error_prefix(err, "cannot list the sets");
 	for (size_t i = 0; i < removals.count; i++)
-		if (check_removal(&removals.list[i], containers, force, err) < 0)
+		if (check_removal(&removals.list[i], containers, sets, force, err) < 0)
 			return -1;
 	room = room_open(session, err);
 	if (!room || remove_all(session, &removals, force, report, err) < 0 ||
