@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "project/set.h"
 
 #include "registry.h"
 #include "verb.h"
@@ -28,7 +29,7 @@ int verb_push_run(struct command *command, struct json **result, struct error **
 
 	if (registry_login_take(command, &options.login, &password, err) < 0)
 		return -1;
-	return snapshot_push(&command->session, &options, result, err);
+	return set_push(&command->session, &options, result, err);
 }
 
 void verb_push_print(const struct command *command, const struct json *result)

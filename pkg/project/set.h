@@ -65,6 +65,14 @@ int set_pin_members(struct session *session, const struct json *set, enum descri
 		    struct json **result, struct error **err);
 
 /*
+ * set_push(session, options, result, err):
+ * push of snapshots and sets: members first, under the set's name at the registry with "-NAME" behind it,
+ * the set last. As snapshot_push(). ERROR_NOT_FOUND: a member is not here.
+ */
+int set_push(struct session *session, const struct push_options *options, struct json **result,
+	     struct error **err);
+
+/*
  * set_remove(session, references, force, result, err):
  * rm of snapshots and sets, a set with its members, under the names that the set gave them. As
  * snapshot_remove(). All is checked before anything goes; the name of a set goes last.

@@ -251,6 +251,11 @@ struct registry_login {
 
 struct push_options {
 	const struct string_list *references;
+	/*
+	 * And what was chosen already, in this order, before them: [{"repository","tag","image","id"}]; NULL:
+	 * nothing. Neither "to" nor a lineage is of these.
+	 */
+	const struct json *chosen;
 	const char *
 		to; /* REPOSITORY or REPOSITORY:TAG; NULL: each by the name that it was given with */
 	bool lineage; /* what they came from, too */

@@ -8,7 +8,7 @@ import pytest
 
 from support import trees
 from support.api import wait_for
-from support.cli import CANCELLED, EXISTS, NOT_FOUND, REFUSED, USAGE, interrupt
+from support.cli import CANCELLED, DAMAGED, EXISTS, NOT_FOUND, REFUSED, USAGE, Sidesnap, interrupt
 from test_killed import FREEZE_LIMIT_S, points
 
 PROJECT = "com.docker.compose.project"
@@ -238,3 +238,38 @@ def test_a_member_that_is_gone_is_told(box, sidesnap, stack):
     assert "(not here)" in sidesnap("show", tag).out and "web (not here)" in sidesnap("ls", "--sets").out
     sidesnap("rm", tag)
     assert not names_of(box.engine, tag)
+
+
+def test_through_a_registry(box, stack, registry, login):
+    """The set and all its members, by one name; a member that is another one is not taken."""
+    sidesnap = Sidesnap(box.host, env=login)
+    tag, there = box.tag(), f"{registry.host}/team/{box.name('shop')}"
+    made = sidesnap.json("create", "-p", stack["project"], "-t", tag)
+    first, second = (count_in(box, f"{tag}-{name}", f"before{name}") for name in ("db", "cache"))
+    sent = sidesnap.json("push", tag, "--to", f"{there}:v1")["pushed"]
+    names = [f"{there}:v1-{m['name']}" for m in made["members"]] + [f"{there}:v1"]
+    assert [p["reference"] for p in sent] == names
+    sidesnap("rm", tag, f"{there}:v1", "--force")
+    assert not [t for t in box.engine.tags() if t.startswith((there, tag.split(":")[0]))]
+
+    came = sidesnap.json("pull", f"{there}:v1")["pulled"]
+    assert sorted(p["reference"] for p in came) == sorted(names)
+    shown = sidesnap.json("show", f"{there}:v1")
+    assert shown["id"] == made["id"] and all(m["references"] for m in shown["members"])
+    assert (first, second) == tuple(count_in(box, f"{there}:v1-{n}", f"after{n}") for n in ("db", "cache"))
+
+    # Somebody pushes another snapshot under the name of a member.
+    sidesnap.create("db", f"{there}:v1-db", "-p", stack["project"], "--force")
+    sidesnap("push", f"{there}:v1-db")
+    sidesnap("rm", f"{there}:v1", "--force")
+    sidesnap.fails(DAMAGED, "pull", f"{there}:v1", says="not the snapshot that the set names")
+    assert not box.engine.has_image(f"{there}:v1")
+    for left in [t for t in box.engine.tags() if t.startswith(there)]:
+        box.engine.remove_image(left)
+
+
+def test_a_set_that_is_not_whole_is_not_pushed(box, sidesnap, stack):
+    tag = box.tag()
+    sidesnap("create", "-p", stack["project"], "-t", tag)
+    sidesnap("rm", "--force", f"{tag}-web")
+    sidesnap.fails(NOT_FOUND, "push", tag, "--to", "registry.example/team/x:1", says='member "web"')

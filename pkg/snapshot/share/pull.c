@@ -40,7 +40,9 @@ static void choose_spare(struct pull *pull)
 	struct timespec time = {0};
 
 	clock_parse(snapshot_label(pull->before, LABEL_CREATED), &time);
-	reference_default(snapshot_label(pull->before, LABEL_CONTAINER), time, &name);
+	reference_default(text_or(snapshot_label(pull->before, LABEL_CONTAINER),
+				  text_or(snapshot_label(pull->before, LABEL_PROJECT), "set")),
+			  time, &name);
 	pull->spare.repository = STEAL_POINTER(name.repository);
 	pull->spare.tag = memory_printf("%s-%.12s", name.tag, image ? image + 1 : "");
 	reference_release(&name);
@@ -48,7 +50,9 @@ static void choose_spare(struct pull *pull)
 
 static int name_spare(struct pull *pull, struct error **err)
 {
-	if (strcmp(snapshot_label(pull->before, LABEL_ROLE), "snapshot") != 0 ||
+	const char *role = snapshot_label(pull->before, LABEL_ROLE);
+
+	if ((strcmp(role, "snapshot") != 0 && strcmp(role, "set") != 0) ||
 	    images_tag_count(pull->before) != 1)
 		return 0;
 	choose_spare(pull);
@@ -98,11 +102,20 @@ static void put_back(const struct pull *pull)
 		image_remove(engine, image, false, true, NULL, NULL);
 }
 
+static bool is_set(const struct json *inspect)
+{
+	return inspect && strcmp(snapshot_label(inspect, LABEL_ROLE), "set") == 0;
+}
+
 static struct json *check_pulled(const struct pull *pull, struct error **err)
 {
 	struct error *problem = NULL;
-	struct json *inspect = snapshot_inspect(pull->session, pull->name, &problem);
+	struct json *inspect = image_inspect(pull->session->engine, pull->name, NULL);
 
+	if (is_set(inspect))
+		return inspect;
+	json_free(inspect);
+	inspect = snapshot_inspect(pull->session, pull->name, &problem);
 	if (inspect)
 		return inspect;
 	if (problem->kind == ERROR_USAGE) {
@@ -130,7 +143,53 @@ static void report(const struct pull *pull, struct json *result, const struct js
 }
 
 static int pull_one(struct transfer *transfer, const struct reference *reference,
-		    struct json *pulled, struct error **err)
+		    const struct json *member, struct json *pulled, struct error **err);
+
+/* What has the name of a member must be what it was when the set was made. */
+static int check_member(const struct pull *pull, const struct json *inspect,
+			const struct json *member, struct error **err)
+{
+	const char *manifest = json_string_or(member, "manifest", "");
+
+	if (!member ||
+	    (strcmp(snapshot_label(inspect, LABEL_ID), json_string_or(member, "id", "")) == 0 &&
+	     strcmp(snapshot_label(inspect, LABEL_MANIFEST), manifest) == 0))
+		return 0;
+	error_set(err, ERROR_DAMAGED, "\"%s\" is not the snapshot that the set names", pull->name);
+	return error_hint(err, "somebody has pushed another one under its name: push the set again "
+			       "from where it is whole");
+}
+
+/* A set without its members is nothing: where one cannot be had, its name goes back. */
+static int pull_members(struct transfer *transfer, const struct pull *pull,
+			const struct json *inspect, struct json *pulled, struct error **err)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *members =
+		images_label_json(json_path(inspect, "Config", "Labels"), LABEL_MEMBERS);
+
+	if (!json_count(members)) {
+		put_back(pull);
+		return error_set(err, ERROR_DAMAGED, "the set \"%s\" names no members", pull->name);
+	}
+	json_for_each(member, members) {
+		cleanup_free char *name =
+			memory_printf("%s-%s", pull->name, json_string_or(member, "name", ""));
+		CLEANUP(reference_release) struct reference reference = {0};
+
+		if (reference_parse(name, &reference, err) == 0 &&
+		    pull_one(transfer, &reference, member, pulled, err) == 0)
+			continue;
+		engine_set_cancel(transfer->session->engine, NULL);
+		put_back(pull);
+		engine_set_cancel(transfer->session->engine, transfer->session->cancelled);
+		return error_prefix(err, "set \"%s\"", pull->name);
+	}
+	return 0;
+}
+
+static int pull_one(struct transfer *transfer, const struct reference *reference,
+		    const struct json *member, struct json *pulled, struct error **err)
 {
 	struct session *session = transfer->session;
 	CLEANUP(pull_release)
@@ -154,7 +213,8 @@ static int pull_one(struct transfer *transfer, const struct reference *reference
 		inspect = check_pulled(&pull, err);
 	kept = drop_spare(&pull);
 	engine_set_cancel(session->engine, session->cancelled);
-	if (!inspect)
+	if (!inspect || check_member(&pull, inspect, member, err) < 0 ||
+	    (is_set(inspect) && pull_members(transfer, &pull, inspect, pulled, err) < 0))
 		return -1;
 	report(&pull, result, inspect, kept);
 	json_add(pulled, STEAL_POINTER(result));
@@ -184,7 +244,7 @@ int snapshot_pull(struct session *session, const struct string_list *references,
 	for (size_t i = 0; i < references->count && status == 0; i++)
 		status = parse(&transfer, references->items[i], &parsed[i], err);
 	for (size_t i = 0; i < references->count && status == 0; i++) {
-		status = pull_one(&transfer, &parsed[i], pulled, err);
+		status = pull_one(&transfer, &parsed[i], NULL, pulled, err);
 		if (status < 0 && i)
 			progress_warn(session->progress, "%zu of %zu were pulled before it failed",
 				      i, references->count);

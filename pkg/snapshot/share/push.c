@@ -299,6 +299,16 @@ static int plan_one(struct push *push, const char *text, struct error **err)
 			snapshot_label(inspect, LABEL_ID), err);
 }
 
+static int plan_chosen(struct push *push, const struct json *chosen, struct error **err)
+{
+	CLEANUP(reference_release)
+	struct reference reference = {memory_strdup(json_string_or(chosen, "repository", "")),
+				      memory_strdup(json_string_or(chosen, "tag", ""))};
+
+	return add_item(push, &reference, json_string_or(chosen, "image", ""),
+			json_string_or(chosen, "id", ""), err);
+}
+
 static int compare_turns(const void *a, const void *b)
 {
 	const struct item *left = a, *right = b;
@@ -310,7 +320,7 @@ static int plan(struct push *push, struct error **err)
 {
 	const struct push_options *options = push->options;
 	const char *to = options->to;
-	size_t named;
+	size_t named, first;
 
 	if (to) {
 		const char *slash = strrchr(to, '/');
@@ -318,7 +328,8 @@ static int plan(struct push *push, struct error **err)
 		if (reference_parse(to, &push->to, err) < 0)
 			return error_prefix(err, "--to");
 		push->to_has_tag = strchr(slash ? slash : to, ':') != NULL;
-		if (push->to_has_tag && (options->references->count > 1 || options->lineage))
+		if (push->to_has_tag && (options->references->count > 1 ||
+					 (options->lineage && options->references->count)))
 			return error_set(
 				err, ERROR_USAGE,
 				"--to names a tag, but there are several snapshots to push");
@@ -329,13 +340,17 @@ static int plan(struct push *push, struct error **err)
 			return -1;
 		push->history = history_new(push->entries);
 	}
+	json_for_each(chosen, options->chosen)
+		if (plan_chosen(push, chosen, err) < 0)
+			return -1;
 	/* First all that have been named: their ancestors take what names are left. */
+	first = push->count;
 	for (size_t i = 0; i < options->references->count; i++)
 		if (plan_one(push, options->references->items[i], err) < 0)
 			return -1;
 	named = push->count;
 	for (size_t i = 0; i < named; i++) {
-		if (push->history && add_ancestors(push, i, err) < 0)
+		if (i >= first && push->history && add_ancestors(push, i, err) < 0)
 			return -1;
 		give_turn(push, &push->items[i]);
 	}
