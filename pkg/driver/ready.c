@@ -9,7 +9,13 @@
 #include "driver/command.h"
 #include "driver/driver.h"
 
+/*
+ * No engine can end a command: one that has not answered by then runs on in the container, and so does the
+ * next. So each that was too slow gives the next one twice the time, else a slow machine is kept slow by them.
+ */
 #define PROBE_TIMEOUT_MS 5000
+#define PROBE_TIMEOUT_MAX_MS 80000
+
 #define STAYED_UP_MS 2000
 #define RESTARTS_MAX 3
 #define LOG_LINES 20
@@ -18,8 +24,8 @@
 #define BOOT_PROGRAM "/.sidesnap/agent"
 #define BOOT_COMMAND BOOT_PROGRAM " boot"
 
-int driver_ready(struct engine *engine, const char *id, const struct driver_match *match,
-		 bool *ready, struct error **err)
+static int probe(struct engine *engine, const char *id, const struct driver_match *match,
+		 uint64_t timeout_ms, bool *ready, struct error **err)
 {
 	const struct json *definition = match->driver ? match->driver->definition : NULL;
 	const struct json *commands = json_path(definition, "ready", "any");
@@ -37,7 +43,7 @@ int driver_ready(struct engine *engine, const char *id, const struct driver_matc
 	json_for_each(command, commands) {
 		cleanup_error struct error *problem = NULL;
 		enum command_result result =
-			command_run(&values, command, PROBE_TIMEOUT_MS, &output, &problem);
+			command_run(&values, command, timeout_ms, &output, &problem);
 
 		asked += result == COMMAND_OK || result == COMMAND_FAILED;
 		*ready = result == COMMAND_OK;
@@ -53,14 +59,21 @@ int driver_ready(struct engine *engine, const char *id, const struct driver_matc
 	return 0;
 }
 
+int driver_ready(struct engine *engine, const char *id, const struct driver_match *match,
+		 bool *ready, struct error **err)
+{
+	return probe(engine, id, match, PROBE_TIMEOUT_MS, ready, err);
+}
+
 /* ---- waiting ---- */
 
 struct wait {
 	struct engine *engine;
 	const char *id;
 	const struct driver_match *match;
-	bool ask;	   /* the driver's probe is of use */
-	int64_t restarts;  /* at the start of the wait; -1: not known yet */
+	bool ask;	      /* the driver's probe is of use */
+	uint64_t patience_ms; /* with each of its commands */
+	int64_t restarts;     /* at the start of the wait; -1: not known yet */
 	uint64_t up_since; /* without a probe: since when nothing speaks against it; 0: not yet */
 	char *started;	   /* StartedAt at up_since */
 };
@@ -147,6 +160,17 @@ static int check_without_driver(struct wait *wait, const struct json *inspect, b
 	return 0;
 }
 
+static int ask(struct wait *wait, bool *ready, struct error **err)
+{
+	uint64_t began = clock_monotonic_ms();
+	int result = probe(wait->engine, wait->id, wait->match, wait->patience_ms, ready, err);
+
+	if (clock_monotonic_ms() - began >= wait->patience_ms &&
+	    wait->patience_ms < PROBE_TIMEOUT_MAX_MS)
+		wait->patience_ms *= 2;
+	return result;
+}
+
 static int check(struct wait *wait, bool *ready, struct error **err)
 {
 	CLEANUP(cleanup_json_free)
@@ -172,7 +196,7 @@ static int check(struct wait *wait, bool *ready, struct error **err)
 	if (is_of_snapshot(inspect) && is_booting(wait))
 		return 0;
 	if (wait->ask) {
-		if (driver_ready(wait->engine, wait->id, wait->match, ready, &problem) == 0)
+		if (ask(wait, ready, &problem) == 0)
 			return 0;
 		wait->ask = problem->kind != ERROR_UNSUPPORTED;
 		/* It may have ended between the two calls: the next round tells. */
@@ -186,7 +210,11 @@ static int check(struct wait *wait, bool *ready, struct error **err)
 int driver_wait_ready(struct engine *engine, const char *id, const struct driver_match *match,
 		      uint64_t timeout_ms, const volatile int *cancelled, struct error **err)
 {
-	struct wait wait = {.engine = engine, .id = id, .match = match, .restarts = -1};
+	struct wait wait = {.engine = engine,
+			    .id = id,
+			    .match = match,
+			    .restarts = -1,
+			    .patience_ms = PROBE_TIMEOUT_MS};
 	uint64_t start = clock_monotonic_ms(), pause_ms = 20;
 	bool ready = false;
 	int result = 0;
