@@ -67,3 +67,13 @@ def test_dump_load_and_logical(box, sidesnap, drivers):
     assert sidesnap("create", "--logical", db.name, "-t", tag, "--json", env=whole).json()["consistency"] == "logical"
     sidesnap("run", tag, "-e", f"NOTES_PASSWORD={PASSWORD}", "--name", box.name("copy"), env=whole)
     assert notes(box.container("copy"), "list") == "ключ ☃ value\n"
+
+
+def test_a_probe_that_is_slow(box, sidesnap):
+    """No engine ends a command: what takes longer than the first probe may must not be tried for ever."""
+    probe = ["sh", "-c", "echo >>/data/probes; sleep 7; exit 0"]
+    db = box.sleeper(Labels={"sidesnap.driver.ready": json.dumps(probe)})
+    tag = box.tag()
+    sidesnap.create(db.name, tag)
+    sidesnap("run", tag, "--name", box.name("copy"), timeout=60)
+    assert box.container("copy").exec("cat /data/probes").count("\n") == 2
