@@ -335,6 +335,16 @@ def test_a_copy_beside_one_that_runs(stack):
         assert stack.sidesnap("debug", alive.name, "--snapshot", *script).out == "old\nnew\n"
         assert alive.exec(["cat", "/data/file"]) == "old\n"
         assert before == (set(box.engine.volumes()), set(box.engine.images())) and not scratch_left(stack)
+        terminal = Terminal(stack.sidesnap, "debug", alive.name)
+        try:
+            wait_for(lambda: b"[y/N]" in terminal.read(), "a snapshot is offered", 30)
+            terminal.type(b"y\r")
+            wait_for(lambda: b"/ #" in terminal.read(), "the shell asks", 60)
+            terminal.type(b"echo other >/data/file; exit 4\r")
+            assert terminal.wait(30) == 4
+        finally:
+            terminal.close()
+        assert alive.exec(["cat", "/data/file"]) == "old\n" and not scratch_left(stack)
         assert stack.sidesnap("debug", alive.name, "--yes", *script).out == "old\nnew\n"
         assert alive.exec(["cat", "/data/file"]) == "new\n"
     finally:
