@@ -185,7 +185,25 @@ static int write_failed(struct tar_writer *writer, struct error **err)
 			 text ? text : "libarchive failed");
 }
 
+/* Its higher levels are not in the library (scripts/deps-build). */
+#define ZSTD_LEVEL "12"
+
+static int set_packing(struct archive *archive, enum tar_packing packing)
+{
+	if (packing == TAR_PLAIN)
+		return archive_write_add_filter_none(archive);
+	if (archive_write_add_filter_zstd(archive) != ARCHIVE_OK)
+		return ARCHIVE_FATAL;
+	return archive_write_set_filter_option(archive, "zstd", "compression-level", ZSTD_LEVEL);
+}
+
 struct tar_writer *tar_writer_new(tar_sink *sink, void *context, struct error **err)
+{
+	return tar_writer_new_packed(sink, context, TAR_PLAIN, err);
+}
+
+struct tar_writer *tar_writer_new_packed(tar_sink *sink, void *context, enum tar_packing packing,
+					 struct error **err)
 {
 	struct tar_writer *writer = memory_zalloc(sizeof(*writer));
 
@@ -199,9 +217,9 @@ struct tar_writer *tar_writer_new(tar_sink *sink, void *context, struct error **
 		return NULL;
 	}
 	archive_write_set_format_pax(writer->archive);
-	archive_write_add_filter_none(writer->archive);
 	/* One form of attributes, the one that engines know. */
-	if (archive_write_set_format_option(writer->archive, "pax", "xattrheader", "SCHILY") !=
+	if (set_packing(writer->archive, packing) != ARCHIVE_OK ||
+	    archive_write_set_format_option(writer->archive, "pax", "xattrheader", "SCHILY") !=
 		    ARCHIVE_OK ||
 	    archive_write_set_bytes_per_block(writer->archive, 0) != ARCHIVE_OK ||
 	    archive_write_open(writer->archive, writer, NULL, pax_write, NULL) != ARCHIVE_OK) {
@@ -292,6 +310,7 @@ struct reader {
 	struct buffer first;   /* what libarchive gets before it; empty once it has */
 	uint64_t total;	       /* bytes that the source gave */
 	bool exhausted;
+	bool is_packed; /* perhaps: what the source gave is not the tar's size */
 	char block[READ_SIZE];
 };
 
@@ -440,7 +459,8 @@ static int check_end(struct reader *reader, struct archive *archive, uint64_t en
 	}
 	if (!reader->total)
 		return error_set(err, ERROR_DAMAGED, "the tar archive is empty");
-	if (reader->total < (end_of_members + BLOCK - 1) / BLOCK * BLOCK + 2 * BLOCK)
+	if (!reader->is_packed &&
+	    reader->total < (end_of_members + BLOCK - 1) / BLOCK * BLOCK + 2 * BLOCK)
 		return error_set(err, ERROR_DAMAGED, "the tar archive breaks off before its end");
 	return 0;
 }
@@ -473,10 +493,11 @@ static int read_members(struct reader *reader, struct archive *archive,
 	uint64_t end_of_members = 0;
 	struct archive_entry *item;
 
-	if (make_first_link(&reader->first, err) < 0)
+	/* nothing can be put in front of what is packed; we made it, and Go did not */
+	if (!reader->is_packed && make_first_link(&reader->first, err) < 0)
 		return -1;
 	if (archive_read_open(archive, reader, NULL, pull, NULL) != ARCHIVE_OK ||
-	    archive_read_next_header(archive, &item) != ARCHIVE_OK)
+	    (!reader->is_packed && archive_read_next_header(archive, &item) != ARCHIVE_OK))
 		return read_failed(reader, archive, err);
 	for (;;) {
 		int code = archive_read_next_header(archive, &item);
@@ -493,8 +514,8 @@ static int read_members(struct reader *reader, struct archive *archive,
 	}
 }
 
-int tar_read(tar_source *source, void *source_context, const struct tar_callbacks *callbacks,
-	     void *context, struct error **err)
+static int read_archive(tar_source *source, void *source_context, bool is_packed,
+			const struct tar_callbacks *callbacks, void *context, struct error **err)
 {
 	struct reader *reader = memory_zalloc(sizeof(*reader));
 	struct archive *archive = archive_read_new();
@@ -503,6 +524,9 @@ int tar_read(tar_source *source, void *source_context, const struct tar_callback
 	reader->source = source;
 	reader->context = source_context;
 	buffer_init(&reader->first, BLOCK);
+	reader->is_packed = is_packed;
+	if (is_packed && archive)
+		archive_read_support_filter_zstd(archive);
 	if (!archive || archive_read_support_format_tar(archive) != ARCHIVE_OK)
 		result = error_set(err, ERROR_FAILED, "no memory for libarchive");
 	else
@@ -512,4 +536,16 @@ int tar_read(tar_source *source, void *source_context, const struct tar_callback
 	buffer_release(&reader->first);
 	free(reader);
 	return result;
+}
+
+int tar_read(tar_source *source, void *source_context, const struct tar_callbacks *callbacks,
+	     void *context, struct error **err)
+{
+	return read_archive(source, source_context, false, callbacks, context, err);
+}
+
+int tar_read_packed(tar_source *source, void *source_context, const struct tar_callbacks *callbacks,
+		    void *context, struct error **err)
+{
+	return read_archive(source, source_context, true, callbacks, context, err);
 }

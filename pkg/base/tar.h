@@ -61,6 +61,13 @@ int tar_write_all(struct buffer *buffer, const struct tar_entry *entries, const 
 typedef int tar_sink(void *context, const void *data, size_t size, struct error **err);
 struct tar_writer;
 struct tar_writer *tar_writer_new(tar_sink *sink, void *context, struct error **err);
+
+/* How a whole archive is packed. */
+enum tar_packing { TAR_PLAIN, TAR_ZSTD };
+
+/* tar_writer_new_packed(sink, context, packing, err): The same, packed as well as the library can. */
+struct tar_writer *tar_writer_new_packed(tar_sink *sink, void *context, enum tar_packing packing,
+					 struct error **err);
 int tar_writer_entry(struct tar_writer *writer, const struct tar_entry *entry, struct error **err);
 int tar_writer_data(struct tar_writer *writer, const void *data, size_t size, struct error **err);
 int tar_writer_finish(struct tar_writer *writer, struct error **err);
@@ -85,5 +92,9 @@ struct tar_callbacks {
 typedef ssize_t tar_source(void *context, void *data, size_t size, struct error **err);
 int tar_read(tar_source *source, void *source_context, const struct tar_callbacks *callbacks,
 	     void *context, struct error **err);
+
+/* tar_read_packed(...): The same of one that may be packed; what is packed says itself whether it is whole. */
+int tar_read_packed(tar_source *source, void *source_context, const struct tar_callbacks *callbacks,
+		    void *context, struct error **err);
 
 #endif
