@@ -61,6 +61,6 @@ check_function check_needs;
 check_function check_steps, check_ready, check_client;
 
 /* parse_access.c: the members for getting into the database, and what is done there. */
-check_function check_access, check_compare, check_dump, check_load, check_script;
+check_function check_access, check_compare, check_dump, check_load, check_script, check_monitor;
 
 #endif

@@ -223,9 +223,12 @@ int check_client(const struct parser *parser, const struct json *item, const cha
 /* ---- all of it ---- */
 
 /* Their content belongs to verbs that read it; here they only have their place. */
-static int check_object(const struct parser *parser, const struct json *item, const char *path)
+static int check_config(const struct parser *parser, const struct json *item, const char *path)
 {
-	return json_is_object(item) ? 0 : check_failed(parser, path, "must be an object");
+	static const struct member members[] = {{"files", check_templates, true},
+						{NULL, NULL, false}};
+
+	return check_members(parser, item, path, members);
 }
 
 static const struct member top_members[] = {
@@ -252,15 +255,15 @@ static const struct member top_members[] = {
 	{"load", check_load, false},
 	{"script", check_script, false},
 	{"finish", check_steps, false},
-	{"config", check_object, false},
-	{"monitor", check_object, false},
+	{"config", check_config, false},
+	{"monitor", check_monitor, false},
 	{NULL, NULL, false},
 };
 
 /* What is done in the database needs a way into it, and names of its own for what is given there. */
 static int check_has_access(const struct parser *parser, const struct json *definition)
 {
-	static const char *const members[] = {"compare", "dump", "load", "script"};
+	static const char *const members[] = {"compare", "dump", "load", "script", "monitor"};
 
 	if (json_get(definition, "access") && json_get(parser->values, "database"))
 		return check_failed(parser, "values.database",

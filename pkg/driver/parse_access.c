@@ -122,6 +122,30 @@ int check_access(const struct parser *parser, const struct json *item, const cha
 	return check_members(parser, item, path, members);
 }
 
+/* ---- monitor ---- */
+
+static int check_named_operations(const struct parser *parser, const struct json *object,
+				  const char *path)
+{
+	json_for_each(item, object)
+		if (strspn(json_key(item), "abcdefghijklmnopqrstuvwxyz0123456789-") !=
+			    strlen(json_key(item)) ||
+		    !*json_key(item))
+			return check_failed(parser, path,
+					    "has a name that is not of lower case letters, digits "
+					    "and \"-\"");
+	return check_each(parser, object, path, check_operation);
+}
+
+int check_monitor(const struct parser *parser, const struct json *item, const char *path)
+{
+	static const struct member members[] = {{"environment", check_environment, false},
+						{"operations", check_named_operations, true},
+						{NULL, NULL, false}};
+
+	return check_members(parser, item, path, members);
+}
+
 /* ---- compare ---- */
 
 static int check_quoting(const struct parser *parser, const struct json *item, const char *path)
