@@ -91,7 +91,7 @@ extern const struct option create_options_table[], run_options_table[], replace_
 	prune_options_table[], diff_options_table[], cp_options_table[], push_options_table[],
 	pull_options_table[], ls_options_table[], show_options_table[], dump_options_table[],
 	load_options_table[], up_options_table[], stop_options_table[], logs_options_table[],
-	debug_options_table[];
+	debug_options_table[], bundle_options_table[];
 
 VERB(verb_create);
 VERB(verb_ps);
@@ -114,6 +114,7 @@ VERB(verb_replace);
 VERB(verb_undo);
 VERB(verb_dump);
 VERB(verb_load);
+VERB(verb_bundle);
 VERB(verb_up);
 VERB(verb_drivers);
 VERB(verb_doctor);

@@ -49,6 +49,17 @@ const struct example dump_examples[] = {
 	{0},
 };
 
+const struct example bundle_examples[] = {
+	{"sidesnap bundle -p shop fault-17", "writes fault-17.tar.zst, databases included"},
+	{"docker-compose exec -T sidesnap sidesnap bundle --no-data - > bundle.tar.zst",
+	 "by the sidecar, without the databases"},
+	{"sidesnap bundle -p shop --config web:/app/settings.yml --show-redactions out",
+	 "with a file of the service web, and where something was hidden"},
+	{"sidesnap bundle open bundle.tar.zst --grep 'ERROR|FATAL'", "look into one"},
+	{"sidesnap bundle open bundle.tar.zst services/db/log.txt", "print one file of it"},
+	{0},
+};
+
 const struct example load_examples[] = {
 	{"sidesnap load db -i db.sql", "asks, and makes a safety snapshot first"},
 	{"sidesnap load db demo:dump", "the dump in a snapshot that create --logical made"},

@@ -73,6 +73,11 @@ static const struct argument one_container[] = {
 	{.name = "CONTAINER", .completion = COMPLETE_TARGETS}, {0}};
 static const struct argument run_arguments[] = {
 	ARGUMENT_REF, {.name = "ARGUMENT", .optional = true, .repeated = true}, {0}};
+static const struct argument bundle_arguments[] = {
+	{.name = "OUT|open", .completion = COMPLETE_FILES},
+	{.name = "FILE", .optional = true, .completion = COMPLETE_FILES},
+	{.name = "NAME", .optional = true},
+	{0}};
 static const struct argument driver_arguments[] = {
 	{.name = "ACTION", .optional = true, .completion = COMPLETE_WORDS, .words = "show test"},
 	{.name = "NAME", .optional = true, .completion = COMPLETE_DRIVERS},
@@ -674,6 +679,31 @@ const struct verb verbs[] = {
 		 "answered; 10 when no driver can load into this container.",
 	 .run = verb_load_run,
 	 .print = verb_load_print},
+	{.name = "bundle",
+	 .summary = "collect what is needed to find a fault, without secrets, in one file",
+	 .description =
+		 "Of all containers of a compose project (-p, or that of the sidecar), or of the engine: logs, "
+		 "configuration, health, processes, figures, installed packages, clocks, monitoring data of "
+		 "databases, events, networks and volumes, and an index.html to begin with. OUT without an "
+		 "extension gets .tar.zst; nothing of that name is there before all of it is. `-` is standard "
+		 "output.\n\n"
+		 "What is, or may be, a secret is replaced by a mark as [hidden:name]. It is known from "
+		 "variables, secret files, compose files and configuration, and then found wherever it turns "
+		 "up, also encoded; or it is told by its name, or by how it looks. What cannot be judged is "
+		 "hidden. --show-redactions and redactions.json tell where. The databases are in it as dumps "
+		 "(else as the files of a snapshot), and these are data: nothing in them is hidden. --no-data "
+		 "leaves them out.\n\n"
+		 "`bundle open FILE` lists what is in a bundle, prints one file (NAME), or greps or extracts, "
+		 "without unpacking the rest.",
+	 .arguments = bundle_arguments,
+	 .options = bundle_options_table,
+	 .examples = bundle_examples,
+	 .exit_notes =
+		 "11 when the bundle is there but something could not be collected: which, and why, is said "
+		 "and is in index.html; 10 where OUT's extension is of a packer that is not built in.",
+	 .without_engine = true,
+	 .run = verb_bundle_run,
+	 .print = verb_bundle_print},
 	{.name = "restore",
 	 .summary = "says which of reset, replace and run is meant",
 	 .description = "There is no verb of this name: a container's data is put back, or the "

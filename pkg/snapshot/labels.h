@@ -63,8 +63,10 @@
 #define NOTES_MAX 16384
 
 /* Set by people on their containers */
-#define LABEL_FREEZE "sidesnap.freeze"		/* "false": never frozen */
-#define LABEL_DRIVER_OVERRIDE "sidesnap.driver" /* name of the driver, "none" */
+#define LABEL_FREEZE "sidesnap.freeze"		       /* "false": never frozen */
+#define LABEL_DRIVER_OVERRIDE "sidesnap.driver"	       /* name of the driver, "none" */
+#define LABEL_BUNDLE_CONFIG "sidesnap.bundle.config"   /* comma-separated paths of its settings */
+#define LABEL_BUNDLE_MONITOR "sidesnap.bundle.monitor" /* a command for a shell in it, or a URL */
 
 /* No label: the comment of an image that we committed, which one that is built on it has not. */
 #define COMMIT_COMMENT_PREFIX "sidesnap "
