@@ -258,6 +258,8 @@ def test_two_hundred_secrets_are_hidden(box, planted, tmp_path):
     assert b"mode = fast" in files["services/web/config/etc/app.conf"]
     assert '"MODE=fast"' in files["services/web/inspect.json"].decode()
     assert b"PostgreSQL database cluster dump complete" in files["services/db/data/dump.sql"]
+    assert {f"services/db/monitor/{n}.txt" for n in ("activity", "databases", "locks", "replication")} <= set(files)
+    assert b"max_connections = 100" in files["services/db/config/var/lib/postgresql/data/postgresql.conf"]
     # and what was hidden is told, never its value
     assert {"file": "services/web/log.txt", "line": 1, "rule": "name", "count": 1} in result["redactions"]
     told = box.sidesnap("bundle", "-p", PROJECT, tmp_path / "two", "--no-data", "--show-redactions", *options)
@@ -324,6 +326,19 @@ def test_what_is_in_it(box, tmp_path):
     manifest = json.loads(files["manifest.json"])
     assert set(manifest) == set(files) - {"manifest.json"}
     assert all(entry["bytes"] == len(files[name]) for name, entry in manifest.items())
+
+
+def test_monitoring_data_of_redis(box, tmp_path):
+    """By its password, which is in neither the figures nor the command lines."""
+    password = "wirklich geheim"
+    db = box.run("db", "redis", ["redis-server", "--requirepass", password], Labels=labels("db"))
+    wait_for(lambda: "PONG" in db.exec(["redis-cli", "-a", password, "PING"], check=False)[1], "redis answers")
+    result = box.sidesnap.json("bundle", "-p", PROJECT, tmp_path / "b", "--no-data")
+    data = unpacked(result["file"])
+    assert_hidden(data, [password])
+    files = members(data)
+    assert b"redis_version:" in files["services/db/monitor/info.txt"]
+    assert b"name=" in files["services/db/monitor/clients.txt"] and files["services/db/monitor/memory.txt"]
 
 
 def test_a_collector_has_its_time(box, tmp_path):
