@@ -1,14 +1,18 @@
 """Sets: several containers at one instant, all of them named or none."""
 
 import json
+import os
 import re
 import time
 
 import pytest
 
+import test_postgres as postgres
+import test_redis as redis
 from support import trees
-from support.api import wait_for
+from support.api import EngineError, wait_for
 from support.cli import CANCELLED, DAMAGED, EXISTS, NOT_FOUND, REFUSED, USAGE, Sidesnap, interrupt
+from support.servers import Writer
 from test_killed import FREEZE_LIMIT_S, points
 
 PROJECT = "com.docker.compose.project"
@@ -273,3 +277,44 @@ def test_a_set_that_is_not_whole_is_not_pushed(box, sidesnap, stack):
     sidesnap("create", "-p", stack["project"], "-t", tag)
     sidesnap("rm", "--force", f"{tag}-web")
     sidesnap.fails(NOT_FOUND, "push", tag, "--to", "registry.example/team/x:1", says='member "web"')
+
+
+@pytest.mark.database
+def test_two_databases_are_one_write_apart_at_most(box, sidesnap):
+    """One writer, the same counter to PostgreSQL and then to Redis: fifty sets under that load."""
+    db = postgres.start(box, mounts=[(box.volume("pg"), "/var/lib/postgresql/data")])
+    cache = redis.start(box, word="cache", command=["redis-server", "--appendonly", "yes", "--appendfsync", "always"])
+    postgres.sql(db, "CREATE TABLE counter (n bigint)")
+    postgres.sql(db, "INSERT INTO counter VALUES (0)")
+
+    def until_thawed(write, *words):
+        """The engine runs no command in a frozen container; the same number once more does no harm."""
+        while True:
+            try:
+                return write(*words)
+            except EngineError as error:
+                if error.status != 409:
+                    raise
+                time.sleep(0.01)
+
+    def put(number):
+        until_thawed(postgres.sql, db, f"UPDATE counter SET n = {number}")
+        until_thawed(cache, "SET", "counter", number)
+
+    writer, frozen, last = Writer(put), [], 0
+    for number in range(int(os.environ.get("SIDESNAP_TEST_SETS", "50"))):
+        tag = box.tag()
+        made = sidesnap.json("create", db.name, cache.container.name, "-t", tag)
+        frozen.append(made["frozen_ms"])
+        # Removed with its volumes, so that the next one is its own.
+        one = postgres.ready(box.boot("one", f"{tag}-{db.name}"))
+        first = int(postgres.sql(one, "SELECT n FROM counter"))
+        two = cache.like(box.boot("two", f"{tag}-{cache.container.name}"))
+        second = int(two("GET", "counter"))
+        assert first - 1 <= second <= first and second >= last > -1, (number, first, second)
+        last = second
+        for copy in (one, two.container):
+            copy.remove()
+        sidesnap("rm", "--force", tag)
+    writer.stop()
+    print(f"frozen for {sorted(frozen)} ms")
