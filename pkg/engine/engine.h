@@ -181,6 +181,9 @@ struct container_exec {
 int container_exec(struct engine *engine, const char *id, struct container_exec *exec,
 		   struct error **err);
 
+/* container_exec_inspect(engine, id, err): Of a command by its id (an inspect's ExecIDs): {"Running","Pid","ExitCode"...}. */
+struct json *container_exec_inspect(struct engine *engine, const char *id, struct error **err);
+
 /*
  * The same where the output is more than fits anywhere: read as it comes, and the command waits
  * while nobody reads. Several may be open on one engine object, for one thread.

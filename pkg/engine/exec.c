@@ -25,6 +25,11 @@ struct run {
 	uint64_t deadline_ms; /* 0: none */
 };
 
+struct json *container_exec_inspect(struct engine *engine, const char *id, struct error **err)
+{
+	return engine_get(engine, engine_path(engine, "/exec/%s/json", id), err);
+}
+
 static struct json *exec_body(const struct container_exec *exec)
 {
 	struct json *body = json_new_object();
@@ -165,8 +170,7 @@ static int exec_exit_code(struct engine *engine, const char *exec_id, int *exit_
 
 	for (unsigned pause = 5;; pause = pause < 200 ? 2 * pause : pause) {
 		CLEANUP(cleanup_json_free)
-		struct json *state =
-			engine_get(engine, engine_path(engine, "/exec/%s/json", exec_id), err);
+		struct json *state = container_exec_inspect(engine, exec_id, err);
 		const struct json *code = json_get(state, "ExitCode");
 
 		if (!state)

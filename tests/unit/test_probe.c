@@ -65,12 +65,30 @@ static void test_the_first_check_counts_from_the_start(void **state)
 	assert_true(is_near_at(eager, 2100));
 }
 
+static bool is_starting(const char *text)
+{
+	CLEANUP(cleanup_json_free) struct json *exec = json_parse(text, strlen(text), NULL);
+
+	assert_non_null(exec);
+	return probe_exec_is_starting(exec);
+}
+
+static void test_a_command_starts_until_it_has_a_process(void **state)
+{
+	(void)state;
+	assert_true(is_starting("{\"Running\":true,\"Pid\":0}"));
+	assert_false(is_starting("{\"Running\":true,\"Pid\":7}"));
+	assert_false(is_starting("{\"Running\":false,\"Pid\":0,\"ExitCode\":null}"));
+	assert_false(is_starting("{\"Running\":true}"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_not_checked_is_never_near),
 		cmocka_unit_test(test_near_is_around_the_interval_after_the_last),
 		cmocka_unit_test(test_the_first_check_counts_from_the_start),
+		cmocka_unit_test(test_a_command_starts_until_it_has_a_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

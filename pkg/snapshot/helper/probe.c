@@ -107,10 +107,52 @@ static void wait_for_one(const struct session *session, const char *id, uint64_t
 	}
 }
 
+/*
+ * It is said to run before the runtime is asked, and has a process when that has answered (moby,
+ * daemon/exec.go, ContainerExecStart()).
+ */
+bool probe_exec_is_starting(const struct json *exec)
+{
+	return json_bool(exec, "Running") && json_is_number(json_get(exec, "Pid")) &&
+	       json_int(exec, "Pid") == 0;
+}
+
+static bool has_starting_exec(const struct session *session, const char *container)
+{
+	CLEANUP(cleanup_json_free)
+	struct json *inspect = container_inspect(session->engine, container, NULL);
+
+	json_for_each(id, json_get(inspect, "ExecIDs")) {
+		CLEANUP(cleanup_json_free)
+		struct json *exec = container_exec_inspect(session->engine,
+							   json_string_or(id, NULL, "-"), NULL);
+
+		if (probe_exec_is_starting(exec))
+			return true;
+	}
+	return false;
+}
+
+/* Until none of them has one, all looked at in one go. */
+static void wait_for_execs(const struct session *session, const struct string_list *ids,
+			   uint64_t until_ms)
+{
+	bool found = true;
+
+	while (found && clock_monotonic_ms() < until_ms && !*session->cancelled) {
+		found = false;
+		for (size_t i = 0; i < ids->count && !found; i++)
+			found = has_starting_exec(session, ids->items[i]);
+		if (found)
+			usleep(WAIT_STEP_US);
+	}
+}
+
 void probe_wait(const struct session *session, const struct string_list *ids)
 {
 	uint64_t until_ms = clock_monotonic_ms() + WAIT_MAX_MS;
 
 	for (size_t i = 0; i < ids->count; i++)
 		wait_for_one(session, ids->items[i], until_ms);
+	wait_for_execs(session, ids, until_ms);
 }
