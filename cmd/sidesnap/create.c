@@ -174,6 +174,8 @@ int verb_create_run(struct command *command, struct json **result, struct error 
 		status = error_set(err, ERROR_USAGE, "--mask and --dry-run exclude each other");
 	else if (options.stopped && options.live)
 		status = error_set(err, ERROR_USAGE, "--stopped and --live exclude each other");
+	else if (verb_open_engine(command, err) < 0)
+		status = -1;
 	else if (options_has(&command->options, "dry-run"))
 		status = snapshot_plan(&command->session, &options, result, err);
 	else if (mask)

@@ -80,6 +80,8 @@ int create_set_run(struct command *command, struct json **result, struct error *
 		return -1;
 	if (options.stopped && options.live)
 		return error_set(err, ERROR_USAGE, "--stopped and --live exclude each other");
+	if (verb_open_engine(command, err) < 0)
+		return -1;
 	if (options_has(&command->options, "dry-run"))
 		return set_plan(&command->session, &options, result, err);
 	if (set_create(&command->session, &options, result, err) < 0)

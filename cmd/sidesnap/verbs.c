@@ -154,6 +154,7 @@ const struct verb verbs[] = {
 		 "`docker-compose exec -T` and `docker exec` without a terminal deliver no signal to "
 		 "the command inside: Ctrl-C ends them, not the create. `sidesnap cancel TARGET` stops "
 		 "it.",
+	 .without_engine = true,
 	 .arguments = targets,
 	 .options = create_options_table,
 	 .examples = create_examples,

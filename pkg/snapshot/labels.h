@@ -55,9 +55,6 @@
 #define LABEL_NOTES "sidesnap.notes"		    /* describe --notes */
 #define LABEL_PINNED "sidesnap.pinned"		    /* "true": rm and prune leave it alone */
 
-/* On images of sets, beside some of the above */
-#define LABEL_MEMBERS "sidesnap.members" /* JSON: [{"name","container","id","image",...}] */
-
 /* Bytes of what people write: a title is a line in every list. */
 #define TITLE_MAX 1000
 #define NOTES_MAX 16384
@@ -67,6 +64,9 @@
 #define LABEL_DRIVER_OVERRIDE "sidesnap.driver"	       /* name of the driver, "none" */
 #define LABEL_BUNDLE_CONFIG "sidesnap.bundle.config"   /* comma-separated paths of its settings */
 #define LABEL_BUNDLE_MONITOR "sidesnap.bundle.monitor" /* a command for a shell in it, or a URL */
+
+/* On images of sets, beside some of the others */
+#define LABEL_MEMBERS "sidesnap.members" /* JSON: [{"name","container","id","image",...}] */
 
 /* No label: the comment of an image that we committed, which one that is built on it has not. */
 #define COMMIT_COMMENT_PREFIX "sidesnap "

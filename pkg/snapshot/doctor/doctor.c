@@ -126,14 +126,15 @@ static void clean_consolidations(struct doctor *doctor)
 
 /* ---- what others might do ---- */
 
-#define PRUNE_FILTER "label!=" LABEL_ROLE "=snapshot"
+#define PRUNE_FILTER "label!=" LABEL_ROLE
 
 static bool protects(const struct json *config)
 {
 	json_for_each(filter, json_get(config, "pruneFilters")) {
 		const char *text = json_string_or(filter, NULL, "");
 
-		if (!strcmp(text, PRUNE_FILTER) || !strcmp(text, "label!=" LABEL_ROLE))
+		/* Not "...=snapshot": the images of sets would go. */
+		if (!strcmp(text, PRUNE_FILTER))
 			return true;
 	}
 	return false;
