@@ -263,7 +263,10 @@ def test_through_a_registry(box, stack, registry, login):
     assert (first, second) == tuple(count_in(box, f"{there}:v1-{n}", f"after{n}") for n in ("db", "cache"))
 
     # Somebody pushes another snapshot under the name of a member.
-    sidesnap.create("db", f"{there}:v1-db", "-p", stack["project"], "--force")
+    other = box.tag()
+    sidesnap.create("db", other, "-p", stack["project"])
+    box.engine.remove_image(f"{there}:v1-db")
+    sidesnap("tag", other, f"{there}:v1-db")
     sidesnap("push", f"{there}:v1-db")
     sidesnap("rm", f"{there}:v1", "--force")
     sidesnap.fails(DAMAGED, "pull", f"{there}:v1", says="not the snapshot that the set names")

@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "base/memory.h"
 #include "driver/driver.h"
+#include "snapshot/create/pause_all.h"
 #include "snapshot/helper/helper_lock.h"
 #include "snapshot/helper/probe.h"
 #include "snapshot/labels.h"
@@ -121,29 +122,47 @@ int freeze_wait_turn(struct freeze *freeze, const char *own_helper, struct error
 	}
 }
 
-static int freeze_one(struct freeze *freeze, const char *id, struct error **err)
+/* What was paused already when we came is not ours to thaw. */
+static int paused_by_another(struct freeze *freeze, const char *id, struct error **err)
 {
-	bool changed = false;
-
-	/* Told before, so that a kill between the two calls leaves nothing frozen. */
-	if (watchdog_watch(freeze->watchdog, id, err) < 0)
-		return -1;
-	string_list_add(&freeze->frozen, id);
-	if (container_pause(freeze->session->engine, id, &changed, err) < 0)
-		return error_prefix(err, "cannot freeze container %.12s", id);
-	failpoint("freeze/paused");
-	if (!changed) {
-		/* Not ours to thaw. */
-		free(freeze->frozen.items[--freeze->frozen.count]);
-		freeze->disturbed = true;
-		error_set(err, ERROR_BUSY, "container %.12s was paused by somebody else meanwhile",
+	freeze->disturbed = true;
+	error_set(err, ERROR_BUSY, "container %.12s was paused by somebody else meanwhile", id);
+	return error_hint(err,
+			  "try again; if nobody means it to be paused, run "
+			  "\"docker unpause %.12s\"",
 			  id);
-		return error_hint(err,
-				  "try again; if nobody means it to be paused, run "
-				  "\"docker unpause %.12s\"",
-				  id);
+}
+
+static int freeze_all(struct freeze *freeze, struct error **err)
+{
+	size_t count = freeze->ids.count;
+	cleanup_free struct pause_task *tasks = memory_zalloc((count + 1) * sizeof(*tasks));
+	int result = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		/* Told before, so that a kill between the two calls leaves nothing frozen. */
+		if (watchdog_watch(freeze->watchdog, freeze->ids.items[i], err) < 0)
+			return -1;
+		tasks[i].id = freeze->ids.items[i];
 	}
-	return 0;
+	pause_all(freeze->session->engine, freeze->session->cancelled, tasks, count, false);
+	for (size_t i = 0; i < count; i++) {
+		const char *id = tasks[i].id;
+		bool is_other = tasks[i].result == 0 && !tasks[i].changed;
+
+		/* One that could not be paused may be all the same, in a moment. */
+		if (!is_other)
+			string_list_add(&freeze->frozen, id);
+		if (tasks[i].result < 0)
+			error_prefix(&tasks[i].problem, "cannot freeze container %.12s", id);
+		else if (is_other)
+			paused_by_another(freeze, id, &tasks[i].problem);
+		if (tasks[i].problem)
+			result = -1;
+		error_append(err, tasks[i].problem);
+	}
+	failpoint("freeze/paused");
+	return result;
 }
 
 static int check_is_paused(struct freeze *freeze, const char *id, struct error **err)
@@ -195,13 +214,11 @@ int freeze_begin(struct freeze *freeze, const char *own_helper, struct error **e
 		return -1;
 	probe_wait(freeze->session, &freeze->ids);
 	freeze->started_ms = clock_monotonic_ms();
-	for (size_t i = 0; i < freeze->ids.count; i++) {
-		if (freeze_one(freeze, freeze->ids.items[i], err) < 0) {
-			cleanup_error struct error *problem = NULL;
+	if (freeze_all(freeze, err) < 0) {
+		cleanup_error struct error *problem = NULL;
 
-			freeze_end(freeze, &problem);
-			return -1;
-		}
+		freeze_end(freeze, &problem);
+		return -1;
 	}
 	return 0;
 }
@@ -216,6 +233,39 @@ int freeze_check(struct freeze *freeze, const char *own_helper, struct error **e
 	return freeze->is_led ? 0 : check_paused(freeze, own_helper, err);
 }
 
+/* ${left} gets those that could not be thawed. */
+static int thaw_all(struct freeze *freeze, struct string_list *left, struct error **err)
+{
+	size_t count = freeze->frozen.count;
+	cleanup_free struct pause_task *tasks = memory_zalloc((count + 1) * sizeof(*tasks));
+	cleanup_error struct error *forced = NULL;
+	int result = 0;
+
+	for (size_t i = 0; i < count; i++)
+		tasks[i].id = freeze->frozen.items[i];
+	if (failpoint_error("freeze/thaw", &forced) < 0)
+		for (size_t i = 0; i < count; i++)
+			tasks[i].result =
+				error_set(&tasks[i].problem, forced->kind, "%s", forced->message);
+	else
+		pause_all(freeze->session->engine, NULL, tasks, count, true);
+	for (size_t i = 0; i < count; i++) {
+		struct error *problem = tasks[i].problem;
+
+		if (tasks[i].result == 0 || problem->kind == ERROR_NOT_FOUND) {
+			error_free(problem);
+			continue;
+		}
+		error_prefix(&problem, "cannot thaw container %.12s", tasks[i].id);
+		error_hint(&problem, "run \"sidesnap doctor\" or \"docker unpause %.12s\"",
+			   tasks[i].id);
+		error_append(err, problem);
+		string_list_add(left, tasks[i].id);
+		result = -1;
+	}
+	return result;
+}
+
 int freeze_end(struct freeze *freeze, struct error **err)
 {
 	struct engine *engine = freeze->session->engine;
@@ -226,21 +276,7 @@ int freeze_end(struct freeze *freeze, struct error **err)
 		return 0;
 	/* A person's Ctrl-C must not stop the thaw. */
 	engine_set_cancel(engine, NULL);
-	for (size_t i = freeze->frozen.count; i > 0; i--) {
-		const char *id = freeze->frozen.items[i - 1];
-		cleanup_error struct error *problem = NULL;
-
-		if ((failpoint_error("freeze/thaw", &problem) < 0 ||
-		     container_unpause(engine, id, NULL, &problem) < 0) &&
-		    problem->kind != ERROR_NOT_FOUND) {
-			error_prefix(&problem, "cannot thaw container %.12s", id);
-			error_hint(&problem, "run \"sidesnap doctor\" or \"docker unpause %.12s\"",
-				   id);
-			error_append(err, STEAL_POINTER(problem));
-			string_list_add(&left, id);
-			result = -1;
-		}
-	}
+	result = thaw_all(freeze, &left, err);
 	if (freeze->frozen.count)
 		freeze->duration_ms = clock_monotonic_ms() - freeze->started_ms;
 	string_list_release(&freeze->frozen);
