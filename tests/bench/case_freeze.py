@@ -25,15 +25,15 @@ def percentile(values, share):
 class Load:
     """A pgbench in a container of its own, so that it is not frozen with the server, for so many seconds."""
 
-    def __init__(self, bed, db, seconds):
-        self.room = bed.room("load")
+    def __init__(self, bed, db, seconds, name="bench-load"):
+        self.room = bed.room(name)
         address = db.container.inspect()["NetworkSettings"]["IPAddress"]
         command = (
             f"exec pgbench -n -h {address} -U postgres -c 8 -j 1 --rate={RATE} -T {seconds} --log"
             " --log-prefix=/load/log postgres"
         )
         self.container = bed.engine.run(
-            "bench-load", db.image, [command], {"Binds": [f"{self.room}:/load"]}, Entrypoint=["sh", "-c"]
+            name, db.image, [command], {"Binds": [f"{self.room}:/load"]}, Entrypoint=["sh", "-c"]
         )
         self.seconds = seconds
 
