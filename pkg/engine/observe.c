@@ -97,8 +97,8 @@ struct json *engine_events(struct engine *engine, int64_t since, int64_t until, 
 	int more = -1;
 
 	stream = open_lines(engine,
-			    engine_path(engine, "/events?since=%lld&until=%lld", (long long)since,
-					(long long)until),
+			    engine_path(engine, "/events?since=%lld&until=%lld.999999999",
+					(long long)since, (long long)until),
 			    err);
 	while (stream) {
 		struct json *event = NULL;

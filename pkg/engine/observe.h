@@ -19,7 +19,7 @@ struct json *stats_stream_next(struct stats_stream *stream, struct error **err);
 
 /*
  * engine_events(engine, since, until, most, err):
- * An array of what happened between two times (seconds since 1970), oldest first; the last ${most} of
+ * An array of what happened from the begin of one second (since 1970) to the end of another, oldest first; the last ${most} of
  * them. To be freed.
  */
 struct json *engine_events(struct engine *engine, int64_t since, int64_t until, size_t most,

@@ -133,11 +133,12 @@ def test_stores_through_a_mapping_during_the_pre_copy(box, leave_out):
     container = box.run("db", "service", ["service", "mapped", "/data/page"], [(volume, "/data")])
     wait_for(lambda: os.path.exists(box.path(volume) + "/page"), "the writer")
     time.sleep(0.3)
-    results = [write_mapped(box, container, volume, leave_out) for _ in range(4)]
     if leave_out:
-        assert not all(results), "without the write-back nothing was missed"
+        # On a busy machine the kernel may have written the page back by itself.
+        missed = any(not write_mapped(box, container, volume, leave_out) for _ in range(16))
+        assert missed, "without the write-back nothing was missed"
     else:
-        assert all(results), results
+        assert all(write_mapped(box, container, volume, leave_out) for _ in range(4))
 
 
 def test_hot_and_frozen_files_are_trusted_again_later(box, sidesnap):
