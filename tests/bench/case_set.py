@@ -39,7 +39,7 @@ class Set(Case):
     def prepare(self):
         self.members = [Member(self.bed, number) for number in range(MEMBERS)]
         self.names = [member.container.name for member in self.members]
-        self.bed.command("create", *self.names, "-t", "bench:set0")
+        self.bed.command("create", *self.names, "-t", "bench:first-set")
         self.facts["data_bytes"] = sum(member.bytes for member in self.members)
 
     def loads(self):
